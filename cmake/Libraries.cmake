@@ -1,0 +1,29 @@
+# Third-party libraries, each under one name. Rooms link the names, never raw flags.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+function(flux_pkg name module)
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
+  add_library(lib::${name} ALIAS PkgConfig::${name})
+endfunction()
+
+flux_pkg(xxhash libxxhash)
+flux_pkg(zstd libzstd)
+flux_pkg(lz4 liblz4)
+flux_pkg(simdjson simdjson)
+flux_pkg(sodium libsodium)
+flux_pkg(cjose cjose)
+flux_pkg(openssl openssl)
+flux_pkg(sqlite sqlite3)
+flux_pkg(yaml yaml-cpp)
+flux_pkg(fmt fmt)
+flux_pkg(spdlog spdlog)
+find_library(FLUX_WSLAY wslay REQUIRED)
+flux_pkg(zlib zlib)
+flux_pkg(gtest gtest)
+flux_pkg(benchmark benchmark)
+
+find_package(Boost 1.81 REQUIRED)
+find_library(FLUX_JEMALLOC jemalloc REQUIRED)
+find_library(FLUX_RAPIDCHECK rapidcheck REQUIRED)
