@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/result.h"
+#include "core/telemetry_batch.h"
+
+/// The log: what carries everything between roles, and the system's only write-ahead log (architecture.md 2.1).
+///
+/// Topics are made of partitions; a partition is an ordered sequence of records. A record is readable only once it is
+/// durable, so that nothing downstream ever knows of something that a crash takes back.
+namespace flux::bus {
+
+/// The topics there are. Names are part of the contract with programs that read them from Kafka.
+enum class Topic : std::uint8_t { raw_sensor_data, processed_data, device_events, alerts, device_commands, dead_letters };
+inline constexpr std::size_t kTopicCount = 6;
+std::string_view to_string(Topic topic);
+
+/// Where an output came from. A sink that has seen an origin ignores everything up to it: so a replay adds nothing.
+struct Origin {
+  Position input;             ///< the input record
+  std::uint32_t ordinal = 0;  ///< which of its outputs
+  friend constexpr auto operator<=>(const Origin&, const Origin&) = default;
+};
+
+enum class RecordKind : std::uint8_t {
+  telemetry = 1,  ///< `batch` is set
+  control = 2,    ///< `payload` is a control record: a change that processing must see in order (process/control.h)
+  event = 3,      ///< `payload` is a JSON object: a device event, dead letter, alert or command
+};
+
+/// Immutable bytes, shared between the tail and its readers.
+using Payload = std::shared_ptr<const std::string>;
+
+struct Record {
+  RecordKind kind = RecordKind::telemetry;
+  BatchPtr batch;                ///< telemetry only
+  Payload payload;               ///< every other kind
+  std::optional<Origin> origin;  ///< of a record that processing made from another
+  Offset offset;                 ///< set by the log
+  Time appended_at;              ///< set by the log
+};
+
+/// Called once, on a thread of the log, after the record is durable (or never will be). Must not block: post onwards.
+/// `exhausted`: the log or its queue is full, nothing was written. `unavailable`: the disk is full or unwritable,
+/// nothing was written. `io`: a write or fsync failed, and whether the record survives is not known; the partition
+/// goes on in a new segment.
+using Published = std::move_only_function<void(Result<Offset>)>;
+
+/// Thread-safe.
+class Producer {
+ public:
+  virtual ~Producer() = default;
+  /// Appends one record. Records published by one thread to one partition keep their order.
+  virtual void publish(Topic topic, PartitionId partition, Record record, Published done) = 0;
+  /// Bytes taken but not yet durable: ingest slows its sockets by this.
+  [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
+};
+
+/// Reads one partition in order. One thread at a time.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  /// The next durable records, at most about `max_bytes` but at least one; empty at the end of the log. The tail comes from memory,
+  /// sharing the very objects that were published. `corrupt` names segment and byte; `skip_damage` goes past it.
+  virtual Result<std::vector<Record>> read(std::size_t max_bytes) = 0;
+  /// The offset of the record that `read` gives next.
+  [[nodiscard]] virtual Offset position() const = 0;
+  /// Goes to `offset`. `not_found` when retention has removed it; the message says the first one kept.
+  virtual Result<> seek(Offset offset) = 0;
+  /// Moves behind the damaged stretch that `read` reported; returns how many records were lost.
+  virtual Result<std::uint64_t> skip_damage() = 0;
+  /// `ready` is called from a thread of the log when records beyond `position()` became durable, once per call of
+  /// `read` that returned nothing (edge-triggered; immediately if there are some already). Must not block.
+  virtual void on_ready(std::move_only_function<void()> ready) = 0;
+};
+
+struct PartitionInfo {
+  Offset first;            ///< of the oldest record kept
+  Offset end;              ///< one beyond the newest durable record
+  std::uint64_t bytes = 0; ///< on disk
+};
+
+/// Thread-safe.
+class Bus {
+ public:
+  virtual ~Bus() = default;
+  [[nodiscard]] virtual std::size_t partition_count() const = 0;
+  virtual Producer& producer() = 0;
+  /// A reader that starts at `from` (or at the oldest record kept, where `from` is older than that).
+  virtual Result<std::unique_ptr<Reader>> reader(Topic topic, PartitionId partition, Offset from) = 0;
+  [[nodiscard]] virtual Result<PartitionInfo> info(Topic topic, PartitionId partition) const = 0;
+
+  /// Durably remembers that `group` needs nothing before `next`. Retention keeps what any group still needs.
+  /// Called often; the embedded log writes it out with its next sync or within a second.
+  virtual void commit(std::string_view group, Topic topic, PartitionId partition, Offset next) = 0;
+  [[nodiscard]] virtual std::optional<Offset> committed(std::string_view group, Topic topic, PartitionId partition) const = 0;
+
+  /// The origin of the newest durable record of a partition that has one: where a sink resumes.
+  virtual Result<std::optional<Origin>> last_origin(Topic topic, PartitionId partition) = 0;
+};
+
+}  // namespace flux::bus

@@ -1,0 +1,151 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/result.h"
+#include "core/shape.h"
+#include "core/telemetry_batch.h"
+
+/// The port to whatever keeps time series. The embedded engine lies in `engine/`.
+namespace flux::store {
+
+/// What one series is: everything that its `SeriesId` stands for, and its type.
+struct SeriesInfo {
+  SeriesId id;
+  TenantId tenant;
+  std::string database;
+  std::string retention_policy;
+  std::string measurement;
+  std::string device;
+  std::vector<Tag> tags;
+  std::string field;
+  ValueType type = ValueType::float64;
+};
+using SeriesInfoPtr = std::shared_ptr<const SeriesInfo>;
+
+/// Which series: all conditions hold; an empty list means any.
+struct SeriesSelector {
+  TenantId tenant;
+  std::string database;             ///< empty: any
+  std::string retention_policy;     ///< empty: any
+  std::vector<std::string> measurements;
+  std::vector<std::string> devices;
+  std::vector<std::string> fields;
+  std::vector<Tag> tags;            ///< each must be there with just this value
+};
+
+/// Half open: [from, to).
+struct TimeRange {
+  Time from = Time::min();
+  Time to = Time::max();
+};
+
+enum class Aggregate : std::uint8_t { count, sum, min, max, mean, first, last };
+std::string_view to_string(Aggregate aggregate);
+
+struct Window {
+  Duration width;   ///< > 0
+  Duration offset;  ///< windows start at offset + k · width since the epoch
+};
+
+/// Values of one series, oldest first (or newest first, where the request says so), at most one per time.
+struct Points {
+  SeriesInfoPtr series;
+  std::vector<std::int64_t> times;   ///< ns
+  std::vector<Cell> cells;           ///< by the series' type; StringRef into `heap`
+  std::string heap;
+};
+
+/// One window of one series. Over bool, false is 0 and true 1; a string series has count, first and last only.
+struct WindowRow {
+  std::int64_t start = 0;  ///< ns, the window's inclusive start
+  std::uint64_t count = 0; ///< at least 1: empty windows are not given
+  double sum = 0;          ///< of the values as doubles, compensated (Neumaier)
+  Cell min = 0;            ///< by the series' type
+  Cell max = 0;
+  Cell first = 0;
+  Cell last = 0;
+  std::int64_t first_time = 0;
+  std::int64_t last_time = 0;
+};
+
+struct WindowedPoints {
+  SeriesInfoPtr series;
+  std::vector<WindowRow> rows;
+  std::string heap;
+};
+
+struct LastPoint {
+  SeriesInfoPtr series;
+  Time time;         ///< the greatest event time
+  Time received_at;  ///< when that reading arrived
+  Value value;
+};
+
+enum class Order : std::uint8_t { oldest_first, newest_first };
+
+/// Limits that a query runs under; passing one is `exhausted` with the limit's name.
+struct QueryLimits {
+  std::size_t max_series = 100'000;
+  std::size_t max_points = 10'000'000;
+};
+
+/// Called with each chunk in turn on the querying thread; false ends the query early (not an error).
+template <class Chunk>
+using ChunkSink = std::move_only_function<bool(Chunk&&)>;
+
+struct StoreStats {
+  std::uint64_t series = 0;
+  std::uint64_t parts = 0;
+  std::uint64_t part_bytes = 0;
+  std::uint64_t points = 0;        ///< values in parts and heads, overwritten ones still counted until merged
+  std::uint64_t head_bytes = 0;
+  bool read_only = false;          ///< a full disk: flushes wait, appends go on until the heads are full
+  std::string read_only_reason;
+};
+
+/// Keeps readings. Reads are thread-safe and see every append that returned before they began; `append` is called by
+/// the one thread that owns the partition.
+class TimeSeriesStore {
+ public:
+  virtual ~TimeSeriesStore() = default;
+
+  /// Takes the readings of one log record; visible to queries on return, durable once `durable(partition)` passes
+  /// `offset` (until then the log is their durability). Offsets at or below `applied(partition)` are ignored.
+  /// `exhausted` when the heads are full and cannot be flushed: nothing was taken, try again later.
+  virtual Result<> append(PartitionId partition, Offset offset, const TelemetryBatch& batch) = 0;
+  /// Notes that everything up to `offset` was offered, where a record held nothing for the store.
+  virtual void advance(PartitionId partition, Offset offset) = 0;
+
+  /// The next offset to offer after a start: everything before is in durable parts.
+  [[nodiscard]] virtual Offset resume_from(PartitionId partition) const = 0;
+  /// Makes everything appended so far durable in parts; returns when it is. For shutdown, backup and tests;
+  /// the engine flushes by itself by size and age.
+  virtual Result<> flush() = 0;
+
+  /// Series that match, ordered by (device, measurement, field, tags), at most `limit`, starting after `after`.
+  virtual Result<std::vector<SeriesInfoPtr>> list(const SeriesSelector& selector, std::size_t limit,
+                                                  std::optional<SeriesId> after = {}) const = 0;
+  /// The newest reading of every matching series.
+  virtual Result<std::vector<LastPoint>> latest(const SeriesSelector& selector) const = 0;
+  /// Raw points, series by series in the order of `list`, in chunks; at most `limit` points per series.
+  virtual Result<> scan(const SeriesSelector& selector, TimeRange range, Order order, std::size_t limit,
+                        const QueryLimits& limits, std::stop_token stop, ChunkSink<Points> sink) const = 0;
+  /// Windows, series by series, oldest first. Windows cut by the range hold what lies inside it.
+  virtual Result<> aggregate(const SeriesSelector& selector, TimeRange range, Window window, const QueryLimits& limits,
+                             std::stop_token stop, ChunkSink<WindowedPoints> sink) const = 0;
+
+  /// Removes the readings of matching series within the range, for good; readings that arrive later are kept.
+  virtual Result<> erase(const SeriesSelector& selector, TimeRange range) = 0;
+  [[nodiscard]] virtual StoreStats stats() const = 0;
+};
+
+}  // namespace flux::store
