@@ -55,8 +55,8 @@ class Value {
     else if constexpr (std::convertible_to<const T&, std::string_view>) held_ = std::string_view(value);
     else if constexpr (std::same_as<T, Time>) held_ = to_rfc3339(value);
     else if constexpr (std::same_as<T, Error>) held_ = value.message;
-    else if constexpr (requires { value.value(); }) *this = Value(value.value());  // our id types
-    else held_ = std::string(to_string(value));  // durations and enums
+    else if constexpr (requires { requires std::integral<decltype(value.value)>; }) *this = Value(value.value);  // ids
+    else held_ = std::string(to_string(value));  // durations, enums, fingerprints
   }
 
   using Held = std::variant<bool, std::int64_t, std::uint64_t, double, std::string_view, std::string>;

@@ -143,8 +143,10 @@ class TimeSeriesStore {
   virtual Result<> aggregate(const SeriesSelector& selector, TimeRange range, Window window, const QueryLimits& limits,
                              std::stop_token stop, ChunkSink<WindowedPoints> sink) const = 0;
 
-  /// Removes the readings of matching series within the range, for good; readings that arrive later are kept.
-  virtual Result<> erase(const SeriesSelector& selector, TimeRange range) = 0;
+  /// Removes the readings that this partition was given before `offset` (a control record's), of matching series and
+  /// within the range, for good; readings appended after it are kept. Called by the partition's thread, in order;
+  /// a repeat after a crash does nothing new.
+  virtual Result<> erase(PartitionId partition, Offset offset, const SeriesSelector& selector, TimeRange range) = 0;
   [[nodiscard]] virtual StoreStats stats() const = 0;
 };
 
