@@ -13,7 +13,9 @@ add_compile_options(
   -Wall -Wextra -Wpedantic -Werror -Wconversion -Wno-sign-conversion -Wshadow -Wnon-virtual-dtor
   -Wold-style-cast -Wimplicit-fallthrough
   $<$<COMPILE_LANGUAGE:CXX>:-Wno-c99-designator> -Wno-missing-field-initializers
-  -fdiagnostics-color=auto)
+  -fdiagnostics-color=auto
+  # libstdc++ 12's own stable_sort uses a function that libstdc++ 12 deprecates.
+  -Wno-deprecated-declarations)
 add_compile_options(-march=x86-64-v2 -fno-omit-frame-pointer)
 
 if(FLUX_SANITIZE)
