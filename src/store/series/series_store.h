@@ -42,7 +42,7 @@ struct SeriesSelector {
   std::vector<Tag> tags;            ///< each must be there with just this value
 };
 
-/// Half open: [from, to).
+/// Half open: [from, to); `Time::max()` as the end means no end.
 struct TimeRange {
   Time from = Time::min();
   Time to = Time::max();
@@ -65,6 +65,8 @@ struct Points {
 };
 
 /// One window of one series. Over bool, false is 0 and true 1; a string series has count, first and last only.
+/// NaN is counted and makes the sum NaN, but is min or max only where there is nothing else (then the quiet NaN);
+/// among zeros, -0.0 is less than 0.0.
 struct WindowRow {
   std::int64_t start = 0;  ///< ns, the window's inclusive start
   std::uint64_t count = 0; ///< at least 1: empty windows are not given
@@ -86,7 +88,7 @@ struct WindowedPoints {
 struct LastPoint {
   SeriesInfoPtr series;
   Time time;         ///< the greatest event time
-  Time received_at;  ///< when that reading arrived
+  Time received_at;  ///< when that reading arrived; the event time where an erase took away what was newer
   Value value;
 };
 
@@ -110,6 +112,7 @@ struct StoreStats {
   std::uint64_t head_bytes = 0;
   bool read_only = false;          ///< a full disk: flushes wait, appends go on until the heads are full
   std::string read_only_reason;
+  std::vector<std::string> damaged;  ///< files, with the place, that were found unreadable since the store was opened
 };
 
 /// Keeps readings. Reads are thread-safe and see every append that returned before they began; `append` is called by
@@ -118,8 +121,9 @@ class TimeSeriesStore {
  public:
   virtual ~TimeSeriesStore() = default;
 
-  /// Takes the readings of one log record; visible to queries on return, durable once `durable(partition)` passes
-  /// `offset` (until then the log is their durability). Offsets at or below `applied(partition)` are ignored.
+  /// Takes the readings of one log record; visible to queries on return, durable once `resume_from(partition)` passes
+  /// `offset` (until then the log is their durability). Offsets that were taken before are ignored. A series keeps the
+  /// type of its first reading; readings of another type are dropped and counted.
   /// `exhausted` when the heads are full and cannot be flushed: nothing was taken, try again later.
   virtual Result<> append(PartitionId partition, Offset offset, const TelemetryBatch& batch) = 0;
   /// Notes that everything up to `offset` was offered, where a record held nothing for the store.
@@ -131,12 +135,15 @@ class TimeSeriesStore {
   /// the engine flushes by itself by size and age.
   virtual Result<> flush() = 0;
 
-  /// Series that match, ordered by (device, measurement, field, tags), at most `limit`, starting after `after`.
+  /// Series that match and have a reading, ordered by (device, measurement, field, tags, database, retention policy),
+  /// at most `limit`, starting after `after`. `invalid_argument` when `after` is not a series that the selector matches.
   virtual Result<std::vector<SeriesInfoPtr>> list(const SeriesSelector& selector, std::size_t limit,
                                                   std::optional<SeriesId> after = {}) const = 0;
   /// The newest reading of every matching series.
   virtual Result<std::vector<LastPoint>> latest(const SeriesSelector& selector) const = 0;
-  /// Raw points, series by series in the order of `list`, in chunks; at most `limit` points per series.
+  /// Raw points, series by series in the order of `list`, in chunks; at most `limit` points per series. Errors of all
+  /// queries: `exhausted` (a limit), `cancelled`, `corrupt` (a damaged block or part lies within the range; the message
+  /// names it), `invalid_argument`.
   virtual Result<> scan(const SeriesSelector& selector, TimeRange range, Order order, std::size_t limit,
                         const QueryLimits& limits, std::stop_token stop, ChunkSink<Points> sink) const = 0;
   /// Windows, series by series, oldest first. Windows cut by the range hold what lies inside it.
