@@ -1,0 +1,228 @@
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+
+namespace flux::app {
+namespace {
+
+using nlohmann::json;
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "fluxgate: %s%s%s\n", error.field.empty() ? "" : (error.field + ": ").c_str(),
+               error.message.c_str(), "");
+  return error.code == ErrorCode::invalid_argument ? 2 : 1;
+}
+
+Result<std::pair<std::string, std::string>> split_pair(const std::string& text, std::string_view what) {
+  const std::size_t at = text.find('=');
+  if (at == 0 || at == std::string::npos)
+    return fail(ErrorCode::invalid_argument, "'" + text + "' is no " + std::string(what) + ": expected name=value");
+  return std::pair{text.substr(0, at), text.substr(at + 1)};
+}
+
+/// A number or true/false as such; everything else is text, and text in quotes is always text.
+json value_of(const std::string& text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  const json parsed = json::parse(text, nullptr, false);
+  return parsed.is_number() || parsed.is_string() ? parsed : json(text);
+}
+
+std::string shown(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out.append(c == '"' ? "\"\"" : std::string(1, c));
+  return out + '"';
+}
+
+void add_all(Parameters& parameters, const char* name, const std::vector<std::string>& values) {
+  for (const auto& value : values) parameters.emplace_back(name, value);
+}
+
+void add(Parameters& parameters, const char* name, const std::optional<std::string>& value) {
+  if (value) parameters.emplace_back(name, *value);
+}
+
+/// Labels come as key=value on the command line and go as key:value.
+Result<> add_labels(Parameters& parameters, const std::vector<std::string>& labels) {
+  for (const auto& label : labels) {
+    TRY(const auto pair, split_pair(label, "label"));
+    parameters.emplace_back("label", pair.first + ":" + pair.second);
+  }
+  return {};
+}
+
+Result<> print_rows(const json& answer, const std::string& format, bool& header_printed) {
+  for (const json& series : answer.at("series")) {
+    const std::string device = series.value("device", std::string());
+    const std::string metric = series.at("metric").get<std::string>();
+    const json& unit = series.at("unit");
+    std::vector<std::string> columns;
+    if (series.contains("columns")) series.at("columns").get_to(columns);
+    else columns = {"time", "value"};
+    if (format == "csv") {
+      if (!header_printed) {
+        std::string line = "device,metric";
+        for (const auto& column : columns) line += "," + column;
+        std::printf("%s\n", line.c_str());
+      }
+      for (const json& point : series.at("points")) {
+        std::string line = csv_field(device) + "," + csv_field(metric);
+        for (const json& cell : point) line += "," + (cell.is_null() ? std::string() : csv_field(shown(cell)));
+        std::printf("%s\n", line.c_str());
+      }
+    } else {
+      const std::string of_unit = unit.is_string() ? " (" + unit.get<std::string>() + ")" : std::string();
+      std::printf("%s%s %s%s\n", header_printed ? "\n" : "", device.c_str(), metric.c_str(), of_unit.c_str());
+      std::string line;
+      for (std::size_t i = 1; i < columns.size(); ++i) line += "  " + columns[i];
+      std::printf("  %-30s%s\n", "time", line.c_str());
+      for (const json& point : series.at("points")) {
+        std::printf("  %-30s", shown(point.at(0)).c_str());
+        for (std::size_t i = 1; i < point.size(); ++i) std::printf("  %s", point.at(i).is_null() ? "-" : shown(point.at(i)).c_str());
+        std::printf("\n");
+      }
+    }
+    header_printed = true;
+  }
+  return {};
+}
+
+volatile std::sig_atomic_t interrupted = 0;
+
+}  // namespace
+
+int device_add(const DeviceAddOptions& options) {
+  auto connection = resolve(options.connection);
+  if (!connection) return complain(connection.error());
+  json body{{"device", options.device}};
+  if (options.name) body["name"] = *options.name;
+  if (options.profile) body["profile"] = *options.profile;
+  for (const auto& label : options.labels) {
+    const auto pair = split_pair(label, "label");
+    if (!pair) return complain(pair.error());
+    body["labels"][pair->first] = pair->second;
+  }
+  ApiClient client(*std::move(connection));
+  const auto answer = client.post("/api/v1/connect", body.dump());
+  if (!answer) return complain(answer.error());
+  if (options.json) {
+    std::printf("%s\n", answer->c_str());
+    return 0;
+  }
+  const json connected = json::parse(*answer);
+  std::printf("device  %s\ntoken   %s   (shown once)\n", options.device.c_str(),
+              connected.at("credential").at("token").get<std::string>().c_str());
+  for (const json& snippet : connected.at("snippets"))
+    std::printf("\n# %s\n%s\n", snippet.at("name").get<std::string>().c_str(), snippet.at("text").get<std::string>().c_str());
+  return 0;
+}
+
+int publish(const PublishOptions& options) {
+  auto connection = resolve(options.connection);
+  if (!connection) return complain(connection.error());
+  std::string body;
+  if (options.metrics.empty()) {
+    body.assign(std::istreambuf_iterator<char>(std::cin), {});
+  } else {
+    json reading{{"device", options.device}, {"metrics", json::object()}};
+    if (options.time) reading["time"] = *options.time;
+    for (const auto& metric : options.metrics) {
+      const auto pair = split_pair(metric, "reading");
+      if (!pair) return complain(pair.error());
+      reading["metrics"][pair->first] = value_of(pair->second);
+    }
+    body = reading.dump();
+  }
+  ApiClient client(*std::move(connection));
+  const auto answer = client.post("/api/v1/telemetry", body);
+  if (!answer) return complain(answer.error());
+  const json parsed = json::parse(*answer);
+  std::printf("accepted %s\n", parsed.at("accepted").dump().c_str());
+  if (!parsed.contains("refused") || parsed.at("refused").empty()) return 0;
+  for (const json& refused : parsed.at("refused"))
+    std::fprintf(stderr, "refused %s: %s\n", refused.value("field", std::string()).c_str(),
+                 refused.value("message", std::string()).c_str());
+  return 1;
+}
+
+int query(const QueryOptions& options) {
+  auto connection = resolve(options.connection);
+  if (!connection) return complain(connection.error());
+  Parameters parameters;
+  add_all(parameters, "device", options.devices);
+  add_all(parameters, "metric", options.metrics);
+  if (auto added = add_labels(parameters, options.labels); !added) return complain(added.error());
+  add(parameters, "from", options.from);
+  add(parameters, "to", options.to);
+  add(parameters, "window", options.window);
+  add_all(parameters, "aggregate", options.aggregates);
+  add(parameters, "limit", options.limit);
+  ApiClient client(*std::move(connection));
+  std::size_t left = 0;  // 0: no limit of the user's
+  if (options.limit) left = std::strtoull(options.limit->c_str(), nullptr, 10);
+  bool header_printed = false;
+  std::string cursor;
+  do {
+    Parameters page = parameters;
+    if (!cursor.empty()) page.emplace_back("cursor", cursor);
+    const auto answer = client.get("/api/v1/query", page);
+    if (!answer) return complain(answer.error());
+    if (options.format == "json") {
+      std::printf("%s\n", answer->c_str());
+    } else if (auto printed = print_rows(json::parse(*answer), options.format, header_printed); !printed) {
+      return complain(printed.error());
+    }
+    const json parsed = json::parse(*answer);
+    cursor = parsed.at("next").is_string() ? parsed.at("next").get<std::string>() : std::string();
+  } while (!cursor.empty() && left == 0);
+  if (!header_printed && options.format == "table") std::fprintf(stderr, "no readings match\n");
+  return 0;
+}
+
+int tail(const TailOptions& options) {
+  auto connection = resolve(options.connection);
+  if (!connection) return complain(connection.error());
+  Parameters parameters;
+  add_all(parameters, "device", options.devices);
+  add_all(parameters, "metric", options.metrics);
+  if (auto added = add_labels(parameters, options.labels); !added) return complain(added.error());
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  std::uint64_t seen = 0;
+  const auto enough = [&] { return options.count != 0 && seen >= options.count; };
+  const auto on_event = [&](std::string_view name, std::string_view data) {
+    if (name != "data") return true;
+    const json frame = json::parse(data, nullptr, false);
+    if (!frame.is_object()) return true;
+    for (const json& device : frame.at("data")) {
+      for (const auto& [metric, points] : device.at("metrics").items()) {
+        for (const json& point : points) {
+          if (enough()) return false;
+          ++seen;
+          if (options.json)
+            std::printf("%s\n", json{{"device", device.at("device")}, {"metric", metric}, {"time", point.at(0)}, {"value", point.at(1)}}.dump().c_str());
+          else
+            std::printf("%s  %s  %s  %s\n", shown(point.at(0)).c_str(), device.at("device").get<std::string>().c_str(), metric.c_str(), shown(point.at(1)).c_str());
+        }
+      }
+    }
+    std::fflush(stdout);
+    return !enough();
+  };
+  ApiClient client(*std::move(connection));
+  const auto ended = client.events("/api/v1/live/sse", parameters, on_event, [] { return interrupted != 0; });
+  if (!ended) return complain(ended.error());
+  return 0;
+}
+
+}  // namespace flux::app

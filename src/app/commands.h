@@ -1,0 +1,75 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/client/api_client.h"
+
+/// What `fluxgate <command>` does. Each prints to stdout, complains on stderr, and returns the process's exit code:
+/// 0 done, 1 it failed, 2 the command line or the settings are wrong.
+namespace flux::app {
+
+struct ConfigOptions {
+  std::optional<std::string> file;       ///< --config
+  std::vector<std::string> assignments;  ///< --set key=value
+};
+
+struct RunOptions {
+  ConfigOptions config;
+  std::vector<std::pair<std::string, std::string>> flags;  ///< key and text of dedicated flags (`--http-port`)
+  std::string roles = "all";
+  std::string ready_file;
+  bool demo = false;
+};
+
+int run(const RunOptions& options);
+int print_version(bool json);
+int config_check(const ConfigOptions& options);
+int config_print(const ConfigOptions& options, bool changed_only);
+/// The reference page of all settings, as Markdown.
+int config_reference();
+
+struct DeviceAddOptions {
+  ConnectionOptions connection;
+  std::string device;
+  std::optional<std::string> name;
+  std::optional<std::string> profile;
+  std::vector<std::string> labels;  ///< key=value
+  bool json = false;
+};
+int device_add(const DeviceAddOptions& options);
+
+struct PublishOptions {
+  ConnectionOptions connection;
+  std::string device;
+  std::optional<std::string> time;
+  std::vector<std::string> metrics;  ///< name=value; empty: JSON telemetry is read from stdin
+};
+int publish(const PublishOptions& options);
+
+struct QueryOptions {
+  ConnectionOptions connection;
+  std::vector<std::string> devices;
+  std::vector<std::string> metrics;
+  std::vector<std::string> labels;
+  std::optional<std::string> from;
+  std::optional<std::string> to;
+  std::optional<std::string> window;
+  std::vector<std::string> aggregates;
+  std::optional<std::string> limit;
+  std::string format = "table";  ///< table, csv or json
+};
+int query(const QueryOptions& options);
+
+struct TailOptions {
+  ConnectionOptions connection;
+  std::vector<std::string> devices;
+  std::vector<std::string> metrics;
+  std::vector<std::string> labels;
+  bool json = false;
+  std::uint64_t count = 0;  ///< end after so many readings; 0: go on until interrupted
+};
+int tail(const TailOptions& options);
+
+}  // namespace flux::app

@@ -1,0 +1,125 @@
+#include <CLI/CLI.hpp>
+
+#include "app/commands.h"
+
+using namespace flux::app;
+
+namespace {
+
+void add_connection(CLI::App& command, ConnectionOptions& options) {
+  command.add_option("--url", options.url, "The server, such as http://127.0.0.1:8080 (or FLUXGATE_URL)");
+  command.add_option("--token", options.token, "Access or device token (or FLUXGATE_TOKEN)");
+  command.add_option("--data-dir", options.data_dir,
+                     "Data folder of a server on this machine: address and access are found there")
+      ->capture_default_str();
+}
+
+void add_config(CLI::App& command, ConfigOptions& options) {
+  command.add_option("-c,--config", options.file, "YAML file with settings");
+  command.add_option("--set", options.assignments, "One setting, key=value; may be repeated")->take_all()->allow_extra_args(false);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Fluxgate takes what devices send, keeps it, shows it live and answers questions about it.", "fluxgate");
+  app.require_subcommand(1);
+  int status = 0;
+
+  RunOptions run_options;
+  std::string data_dir;
+  std::string http_port;
+  std::string mqtt_port;
+  CLI::App* run_command = app.add_subcommand("run", "Start the server");
+  add_config(*run_command, run_options.config);
+  run_command->add_option("--data-dir", data_dir, "Folder that holds everything kept (default: data)");
+  run_command->add_option("--http-port", http_port, "Port of API and web app; 0 picks a free one (default: 8080)");
+  run_command->add_option("--mqtt-port", mqtt_port, "Port of the MQTT endpoint; 0 picks a free one (default: 1883)");
+  run_command->add_option("--ready-file", run_options.ready_file, "Written when serving: JSON with pid and addresses");
+  run_command->add_option("--roles", run_options.roles, "Services to run: all, or some of their names with commas")
+      ->capture_default_str();
+  run_command->add_flag("--demo", run_options.demo, "Add a simulated site of 50 devices");
+  run_command->callback([&] {
+    if (!data_dir.empty()) run_options.flags.emplace_back("server.data_dir", data_dir);
+    if (!http_port.empty()) run_options.flags.emplace_back("http.port", http_port);
+    if (!mqtt_port.empty()) run_options.flags.emplace_back("mqtt.port", mqtt_port);
+    status = run(run_options);
+  });
+
+  bool version_json = false;
+  CLI::App* version_command = app.add_subcommand("version", "Print the version");
+  version_command->add_flag("--json", version_json, "As JSON");
+  version_command->callback([&] { status = print_version(version_json); });
+
+  ConfigOptions config_options;
+  bool changed_only = false;
+  CLI::App* config_command = app.add_subcommand("config", "Look at settings");
+  config_command->require_subcommand(1);
+  CLI::App* check_command = config_command->add_subcommand("check", "Say whether the settings are right, without starting");
+  add_config(*check_command, config_options);
+  check_command->callback([&] { status = config_check(config_options); });
+  CLI::App* print_command = config_command->add_subcommand("print", "Print every setting in force and where it comes from");
+  add_config(*print_command, config_options);
+  print_command->add_flag("--changed", changed_only, "Only what differs from its default");
+  print_command->callback([&] { status = config_print(config_options, changed_only); });
+  config_command->add_subcommand("reference", "Print the reference page of all settings, as Markdown")
+      ->callback([&] { status = config_reference(); });
+
+  DeviceAddOptions device_options;
+  CLI::App* device_command = app.add_subcommand("device", "Work with devices");
+  device_command->require_subcommand(1);
+  CLI::App* device_add_command = device_command->add_subcommand("add", "Register a device and give it a token");
+  add_connection(*device_add_command, device_options.connection);
+  device_add_command->add_option("device", device_options.device, "Its id, such as pump-1")->required();
+  device_add_command->add_option("--name", device_options.name, "A name for people");
+  device_add_command->add_option("--profile", device_options.profile, "Id of its profile");
+  device_add_command->add_option("--label", device_options.labels, "key=value; may be repeated")->take_all()->allow_extra_args(false);
+  device_add_command->add_flag("--json", device_options.json, "Print the server's answer");
+  device_add_command->callback([&] { status = device_add(device_options); });
+
+  PublishOptions publish_options;
+  CLI::App* publish_command = app.add_subcommand("publish", "Send readings; without any, JSON telemetry is read from stdin");
+  add_connection(*publish_command, publish_options.connection);
+  publish_command->add_option("--device", publish_options.device, "The device they are of");
+  publish_command->add_option("--time", publish_options.time, "Event time (default: now)");
+  publish_command->add_option("readings", publish_options.metrics, "name=value …");
+  publish_command->callback([&] {
+    if (!publish_options.metrics.empty() && publish_options.device.empty())
+      throw CLI::ValidationError("--device", "is needed with readings");
+    status = publish(publish_options);
+  });
+
+  QueryOptions query_options;
+  CLI::App* query_command = app.add_subcommand("query", "Print readings or windows of them");
+  add_connection(*query_command, query_options.connection);
+  query_command->add_option("--device", query_options.devices, "Devices")->take_all()->allow_extra_args(false);
+  query_command->add_option("--metric", query_options.metrics, "Metrics")->take_all()->allow_extra_args(false);
+  query_command->add_option("--label", query_options.labels, "Of the device, key=value")->take_all()->allow_extra_args(false);
+  query_command->add_option("--from", query_options.from, "Start: RFC 3339, Unix time, or relative such as -1h");
+  query_command->add_option("--to", query_options.to, "End, not included");
+  query_command->add_option("--window", query_options.window, "Width of windows, such as 1m");
+  query_command->add_option("--aggregate", query_options.aggregates, "mean, min, max, sum, count, first, last")->take_all()->allow_extra_args(false);
+  query_command->add_option("--limit", query_options.limit, "At most so many points (default: all)");
+  query_command->add_option("--format", query_options.format, "table, csv or json")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"table", "csv", "json"}));
+  query_command->callback([&] { status = query(query_options); });
+
+  TailOptions tail_options;
+  CLI::App* tail_command = app.add_subcommand("tail", "Print readings as they arrive");
+  add_connection(*tail_command, tail_options.connection);
+  tail_command->add_option("--device", tail_options.devices, "Devices")->take_all()->allow_extra_args(false);
+  tail_command->add_option("--metric", tail_options.metrics, "Metrics")->take_all()->allow_extra_args(false);
+  tail_command->add_option("--label", tail_options.labels, "Of the device, key=value")->take_all()->allow_extra_args(false);
+  tail_command->add_option("-n,--count", tail_options.count, "End after so many readings");
+  tail_command->add_flag("--json", tail_options.json, "One JSON object a line");
+  tail_command->callback([&] { status = tail(tail_options); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  return status;
+}
