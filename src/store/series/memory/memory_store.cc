@@ -116,6 +116,18 @@ WindowRow summarize(std::int64_t start, std::map<std::int64_t, Reading>::const_i
   return row;
 }
 
+using Readings = std::map<std::int64_t, Reading>;
+struct Span {
+  Readings::const_iterator from;
+  Readings::const_iterator to;
+};
+
+Span within(const Readings& readings, TimeRange range) {
+  if (range.from >= range.to) return {readings.end(), readings.end()};
+  return {readings.lower_bound(range.from.ns),
+          range.to == Time::max() ? readings.end() : readings.lower_bound(range.to.ns)};
+}
+
 class Store final : public TimeSeriesStore {
  public:
   Result<> append(PartitionId partition, Offset offset, const TelemetryBatch& batch) override {
@@ -182,7 +194,7 @@ class Store final : public TimeSeriesStore {
         chunk.times.push_back(reading.first);
         chunk.cells.push_back(put(reading.second.value, chunk.heap));
       };
-      const auto [from, to] = within(series, range);
+      const auto [from, to] = within(series.readings, range);
       if (order == Order::oldest_first) {
         for (auto at = from; at != to; ++at) take(*at);
       } else {
@@ -205,7 +217,7 @@ class Store final : public TimeSeriesStore {
       if (!matches(selector, *series.info)) continue;
       if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the query was cancelled");
       WindowedPoints chunk{series.info, {}, {}};
-      const auto [from, to] = within(series, range);
+      const auto [from, to] = within(series.readings, range);
       for (auto at = from; at != to;) {
         const std::int64_t start = window_start(at->first, window);
         auto end = at;
@@ -226,7 +238,7 @@ class Store final : public TimeSeriesStore {
     next_[partition] = offset.next();
     for (auto& [key, series] : series_) {
       if (series.partition != partition || !matches(selector, *series.info)) continue;
-      const auto [from, to] = within(series, range);
+      const auto [from, to] = within(series.readings, range);
       series.readings.erase(from, to);
     }
     return {};
@@ -266,14 +278,6 @@ class Store final : public TimeSeriesStore {
       if (!series.readings.empty() && matches(selector, *series.info)) ++count;
     if (count > limits.max_series) return fail(ErrorCode::exhausted, "the query passed max_series");
     return {};
-  }
-
-  template <class S>
-  static auto within(S& series, TimeRange range) {
-    auto from = series.readings.lower_bound(range.from.ns);
-    auto to = range.to == Time::max() ? series.readings.end() : series.readings.lower_bound(range.to.ns);
-    if (range.from >= range.to) to = from;
-    return std::pair(from, to);
   }
 
   mutable std::mutex mutex_;
