@@ -85,6 +85,9 @@ class [[nodiscard]] Async {
     return Awaiter{handle_};
   }
 
+  /// For combinators: runs it now, up to its first wait, without an awaiter. Its owner keeps it and drops the result.
+  void start() { handle_.resume(); }
+
  private:
   explicit Async(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "core/time.h"
 #include "runtime/async.h"
 #include "runtime/cancel.h"
+#include "runtime/completion.h"
 #include "runtime/shard.h"
 
 namespace flux::runtime {
@@ -44,6 +46,27 @@ Async<void> run_into(std::shared_ptr<BlockingResult<T>> out, Async<T> task) {
 }
 
 }  // namespace detail
+
+namespace detail {
+template <class T>
+Async<void> resolve_with(Completion<T> done, Async<T> task) {
+  auto result = co_await std::move(task);
+  done.resolve(std::move(result));
+  co_return {};
+}
+}  // namespace detail
+
+/// Runs `task`; after `limit` destroys it and returns `timed_out` naming `what`. On a shard.
+template <class T>
+Async<T> with_timeout(Async<T> task, Duration limit, std::string what) {
+  Completion<T> done;
+  auto timer = Shard::current()->call_after(limit, [done, what, limit] {
+    done.resolve(fail(ErrorCode::timed_out, what + " took longer than " + to_string(limit)));
+  });
+  Async<void> running = detail::resolve_with<T>(done, std::move(task));
+  running.start();
+  co_return co_await done;
+}
 
 /// Runs `task` on `shard` and blocks until it is done: for main, commands and tests. Never from a shard.
 template <class T>
