@@ -28,3 +28,8 @@ flux_pkg(benchmark benchmark)
 find_package(Boost 1.81 REQUIRED)
 find_library(FLUX_JEMALLOC jemalloc REQUIRED)
 find_library(FLUX_RAPIDCHECK rapidcheck REQUIRED)
+
+# Executables link this one. Sanitizers bring an allocator of their own.
+if(NOT FLUX_SANITIZE)
+  set(FLUX_JEMALLOC_IF_PLAIN ${FLUX_JEMALLOC})
+endif()
