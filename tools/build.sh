@@ -1,7 +1,7 @@
 # Building, formatting and checking; sourced by ./dev after tools/setup.sh.
 # shellcheck shell=bash
 
-jobs="${FLUXGATE_JOBS:-$(nproc)}"
+jobs="${FLUX_JOBS:-$(nproc)}"
 
 # Clones share what ccache keeps: paths below the clone are made relative before they are hashed.
 export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$root}"
@@ -135,7 +135,7 @@ lint_sources() {
   if [ "${1:-}" = --all ]; then files=$(cpp_files | existing); else files=$(changed_files | existing); fi
   local cpp sources
   cpp=$(grep -E '^(src|bench|tests)/.*\.(h|cc)$' <<<"$files" || true)
-  sources=$(grep -E '^src/.*\.cc$' <<<"$files" | grep -vE '_fuzz\.cc$' || true)
+  sources=$(grep -E '^src/.*\.cc$' <<<"$files" | grep -vE '_(test|bench|fuzz)\.cc$' || true)
   if [ -n "$cpp" ]; then
     xargs -r clang-format-19 --dry-run --Werror <<<"$cpp" || fail "run ./dev fmt"
   fi

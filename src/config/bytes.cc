@@ -27,7 +27,9 @@ constexpr std::array<Unit, 10> kUnits{{{"", 1},
 }  // namespace
 
 Result<Bytes> parse_bytes(std::string_view text) {
-  const auto expected = [] { return fail(ErrorCode::invalid_argument, "expected a size, such as 4096, 64KiB or 128MiB"); };
+  const auto expected = [] {
+    return fail(ErrorCode::invalid_argument, "expected a size, such as 4096, 64KiB or 128MiB");
+  };
   std::uint64_t number = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{}) return expected();
@@ -44,7 +46,8 @@ Result<Bytes> parse_bytes(std::string_view text) {
 }
 
 std::string to_string(Bytes bytes) {
-  constexpr std::array<std::pair<std::string_view, int>, 4> kBinary{{{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}}};
+  constexpr std::array<std::pair<std::string_view, int>, 4> kBinary{
+      {{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}}};
   for (const auto& [name, shift] : kBinary) {
     const std::uint64_t unit = std::uint64_t{1} << shift;
     if (bytes.count >= unit && bytes.count % unit == 0) return std::to_string(bytes.count >> shift) + std::string(name);

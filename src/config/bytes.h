@@ -15,7 +15,7 @@ struct Bytes {
   std::uint64_t count = 0;
 
   constexpr Bytes() = default;
-  constexpr Bytes(std::uint64_t bytes) : count(bytes) {}  // NOLINT(google-explicit-constructor)
+  constexpr Bytes(std::uint64_t bytes) : count(bytes) {}      // NOLINT(google-explicit-constructor)
   constexpr operator std::uint64_t() const { return count; }  // NOLINT(google-explicit-constructor)
 };
 

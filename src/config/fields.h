@@ -69,11 +69,11 @@ struct Field {
   std::string type;    ///< what the reference page calls it: `bytes`, `one of always, interval, off`
   std::string limits;  ///< `1 to 65535`, empty where any value will do
   bool secret = false;
-  bool list = false;   ///< YAML gives it a sequence
+  bool list = false;  ///< YAML gives it a sequence
 
-  std::string default_text;         ///< as printed before any source was read
-  std::string source = "default";   ///< where the value in force came from: `fluxgate.yaml:12`
-  int rank = 0;                     ///< of that source; a lower one never overwrites it
+  std::string default_text;        ///< as printed before any source was read
+  std::string source = "default";  ///< where the value in force came from: `fluxgate.yaml:12`
+  int rank = 0;                    ///< of that source; a lower one never overwrites it
 
   std::function<Result<>(std::string_view text)> parse;
   std::function<Result<>(const std::vector<std::string>& items)> assign;  ///< lists only
@@ -94,7 +94,8 @@ class Fields {
   Fields(std::string prefix, std::vector<Field>& out) : prefix_(std::move(prefix)), out_(out) {}
 
   template <Setting T>
-  void operator()(std::string_view name, T& value, std::string_view doc, Limits<std::type_identity_t<T>> limits = {}) {
+  void operator()(std::string_view name, T& value, std::string_view doc,
+                  const Limits<std::type_identity_t<T>>& limits = {}) {
     Field field = begin(name, doc);
     bind(field, value, limits);
     out_.push_back(std::move(field));
@@ -184,6 +185,16 @@ class Fields {
     else return print_setting(*limit);
   }
 
+  /// The type itself is a limit worth naming where it is a narrow one.
+  template <Setting T>
+  static Limits<T> within_type(const Limits<T>& limits) {
+    if constexpr (PlainInteger<T> && sizeof(T) < 8) {
+      return {limits.min.value_or(std::numeric_limits<T>::min()), limits.max.value_or(std::numeric_limits<T>::max())};
+    } else {
+      return limits;
+    }
+  }
+
   template <Setting T>
   void bind(Field& field, T& value, const Limits<T>& limits) {
     field.type = type_name<T>();
@@ -196,11 +207,7 @@ class Fields {
       };
       field.items = [&value] { return value; };
     } else {
-      Limits<T> bounds = limits;
-      if constexpr (PlainInteger<T> && sizeof(T) < 8) {  // the type itself is a limit worth naming
-        if (!bounds.min) bounds.min = std::numeric_limits<T>::min();
-        if (!bounds.max) bounds.max = std::numeric_limits<T>::max();
-      }
+      const Limits<T> bounds = within_type(limits);
       const std::string range = describe_limits(print_limit(bounds.min), print_limit(bounds.max));
       field.limits = describe_limits(print_limit(limits.min), print_limit(limits.max));
       field.parse = [&value, bounds, range](std::string_view text) -> Result<> {

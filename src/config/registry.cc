@@ -46,7 +46,8 @@ std::string shown(const Field& field, std::string_view text) {
 /// Walks a YAML document and hands every leaf to the registry under its dotted key.
 class FileReader {
  public:
-  using AssignText = std::function<Result<>(const std::string& key, const std::string& text, const std::string& source)>;
+  using AssignText =
+      std::function<Result<>(const std::string& key, const std::string& text, const std::string& source)>;
   using AssignItems = std::function<Result<>(const Field&, const std::vector<std::string>&, const std::string& source)>;
 
   FileReader(const Registry& registry, std::string file, std::vector<std::string>& findings)
@@ -160,7 +161,8 @@ void Registry::add_fields(std::vector<Field> fields) {
                 field.key + " is both a setting and a group");
     }
     if (field.list) {
-      for (const std::string& item : field.items()) field.default_text += (field.default_text.empty() ? "" : ",") + item;
+      for (const std::string& item : field.items())
+        field.default_text += (field.default_text.empty() ? "" : ",") + item;
     } else {
       field.default_text = field.print();
     }
@@ -199,7 +201,7 @@ Result<> Registry::assign(std::string_view key, std::string_view text, int rank,
   return {};
 }
 
-Result<> Registry::set(std::string_view key, std::string_view text, std::string source) {
+Result<> Registry::set(std::string_view key, std::string_view text, const std::string& source) {
   return assign(key, text, kFlagRank, source);
 }
 
@@ -271,7 +273,8 @@ void Registry::load_environment(const Sources& sources, std::vector<std::string>
       if (names.back() == name) match = &field;
     }
     if (match != nullptr) {
-      if (const auto set = assign(match->key, value, kEnvironmentRank, name); !set) findings.push_back(set.error().message);
+      if (const auto set = assign(match->key, value, kEnvironmentRank, name); !set)
+        findings.push_back(set.error().message);
     } else if (!is_service_link(name, value)) {
       std::string message = name + ": unknown setting in the environment";
       if (const std::string guess = nearest(name, names); !guess.empty()) message += "; did you mean " + guess + "?";

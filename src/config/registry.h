@@ -14,10 +14,10 @@ namespace flux::config {
 
 /// Where settings are read from, weakest first.
 struct Sources {
-  std::optional<std::filesystem::path> file;           ///< YAML
-  std::vector<std::string> environment;                ///< `NAME=value`; only `FLUXGATE_*` is looked at
-  std::vector<std::string> ignored_environment = {};   ///< `FLUXGATE_*` names that mean something else
-  std::vector<std::string> assignments;                ///< `key=value`, from `--set`
+  std::optional<std::filesystem::path> file;          ///< YAML
+  std::vector<std::string> environment;               ///< `NAME=value`; only `FLUXGATE_*` is looked at
+  std::vector<std::string> ignored_environment = {};  ///< `FLUXGATE_*` names that mean something else
+  std::vector<std::string> assignments;               ///< `key=value`, from `--set`
 };
 
 /// The settings of every room under one tree of dotted keys: `bus.segment_bytes`.
@@ -36,13 +36,13 @@ class Registry {
   /// Takes the fields of `config` under `room`, with the values they hold now as defaults. `room` may have dots.
   /// A `Result<> validate() const` of the Config is asked once all sources are in.
   template <class Config>
-  void add(std::string room, Config& config) {
+  void add(const std::string& room, Config& config) {
     std::vector<Field> fields;
     Fields visitor(room, fields);
     config.describe(visitor);
     add_fields(std::move(fields));
     if constexpr (requires { config.validate(); }) {
-      validators_.emplace_back([room = std::move(room), &config]() -> Result<> { return config.validate(); });
+      validators_.emplace_back([&config]() -> Result<> { return config.validate(); });
     }
   }
 
@@ -51,7 +51,7 @@ class Registry {
   Result<> load(const Sources& sources);
 
   /// Sets one key by its text, above every source; `source` says where it came from (`--http-port`).
-  Result<> set(std::string_view key, std::string_view text, std::string source);
+  Result<> set(std::string_view key, std::string_view text, const std::string& source);
 
   /// The settings in force as YAML: doc and source of each as comments. It can be loaded again: secrets appear only as
   /// comments, masked. With `changed_only`, just what differs from its default.

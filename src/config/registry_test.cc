@@ -176,10 +176,8 @@ TEST_F(RegistryTest, SaysWhatWasExpected) {
             "fluxgate.yaml:1: 'bus.fsync_interval': expected a duration, such as 250ms, 90s or 1h, not 'soon'");
   EXPECT_EQ(file_error("bus: {fsync: never}"),
             "fluxgate.yaml:1: 'bus.fsync': expected one of always, interval, off, not 'never'");
-  EXPECT_EQ(file_error("bus: {compress: yes}"),
-            "fluxgate.yaml:1: 'bus.compress': expected true or false, not 'yes'");
-  EXPECT_EQ(file_error("bus: {fill: half}"),
-            "fluxgate.yaml:1: 'bus.fill': expected a number, such as 0.5, not 'half'");
+  EXPECT_EQ(file_error("bus: {compress: yes}"), "fluxgate.yaml:1: 'bus.compress': expected true or false, not 'yes'");
+  EXPECT_EQ(file_error("bus: {fill: half}"), "fluxgate.yaml:1: 'bus.fill': expected a number, such as 0.5, not 'half'");
   EXPECT_EQ(file_error("bus: {peers: {a: b}}"), "fluxgate.yaml:1: 'bus.peers': expected a list");
   EXPECT_EQ(file_error("bus: {partitions: [1]}"), "fluxgate.yaml:1: 'bus.partitions': expected integer");
   EXPECT_EQ(file_error("bus: 3"), "fluxgate.yaml:1: 'bus' is a group: expected settings below it");
@@ -228,9 +226,10 @@ TEST_F(RegistryTest, IgnoresWhatKubernetesPutsIntoTheEnvironment) {
 }
 
 TEST_F(RegistryTest, PrintsYamlThatLoadsAgain) {
-  ASSERT_EQ(load_error({.assignments = {"bus.segment_bytes=2000001", "bus.fsync=off", "bus.peers=x,true", "bus.fill=1e-9",
-                                        "http.host=yes: #no", "bus.tls.certificate=", "http.offset=-7"}}),
-            "loaded");
+  ASSERT_EQ(
+      load_error({.assignments = {"bus.segment_bytes=2000001", "bus.fsync=off", "bus.peers=x,true", "bus.fill=1e-9",
+                                  "http.host=yes: #no", "bus.tls.certificate=", "http.offset=-7"}}),
+      "loaded");
   BusConfig bus;
   HttpConfig http;
   Registry again;
@@ -269,8 +268,9 @@ TEST_F(RegistryTest, PrintsOnlyWhatChanged) {
 TEST_F(RegistryTest, WritesAReferencePage) {
   const std::string page = registry_.reference();
   EXPECT_NE(page.find("## bus\n"), std::string::npos);
-  EXPECT_NE(page.find("| `bus.segment_bytes` | bytes of at least 1MiB | `128MiB` | Size at which a segment is sealed. |"),
-            std::string::npos);
+  EXPECT_NE(
+      page.find("| `bus.segment_bytes` | bytes of at least 1MiB | `128MiB` | Size at which a segment is sealed. |"),
+      std::string::npos);
   EXPECT_NE(page.find("| `bus.fsync` | one of always, interval, off | `always` |"), std::string::npos);
   EXPECT_NE(page.find("Share of a segment \\| that"), std::string::npos);
   EXPECT_NE(page.find("| `bus.tls.key_password` | text (secret) |  | Opens"), std::string::npos);
@@ -292,9 +292,8 @@ TEST(Bytes, ReadsAndWritesUnits) {
   for (const char* wrong : {"", "MiB", "-1", "1.5GiB", "1mib", "1 GiB x", "16777216TiB"}) {
     EXPECT_FALSE(parse_bytes(wrong)) << wrong;
   }
-  EXPECT_TRUE(rc::check("round trip", [](std::uint64_t count) {
-    RC_ASSERT(parse_bytes(to_string(Bytes(count)))->count == count);
-  }));
+  EXPECT_TRUE(rc::check("round trip",
+                        [](std::uint64_t count) { RC_ASSERT(parse_bytes(to_string(Bytes(count)))->count == count); }));
 }
 
 TEST(Nearest, CountsEdits) {

@@ -25,7 +25,9 @@ std::string_view to_string(Phase phase) {
 }
 
 void Health::ok(std::string_view component) { set(component, Condition::ok, {}); }
-void Health::degraded(std::string_view component, std::string_view reason) { set(component, Condition::degraded, reason); }
+void Health::degraded(std::string_view component, std::string_view reason) {
+  set(component, Condition::degraded, reason);
+}
 void Health::failed(std::string_view component, std::string_view reason) { set(component, Condition::failed, reason); }
 
 void Health::set(std::string_view name, Condition condition, std::string_view reason) {

@@ -49,10 +49,11 @@ TEST(Health, SaysItInJson) {
   health.failed("bus", "disk \"a\" is full");
   health.ok("api");
   const auto components = health.components();
-  EXPECT_EQ(health.to_json(), R"({"status":"failed","phase":"serving","ready":false,"components":{"api":{"status":"ok","since":")" +
-                                  to_rfc3339(components[0].since) +
-                                  R"("},"bus":{"status":"failed","reason":"disk \"a\" is full","since":")" +
-                                  to_rfc3339(components[1].since) + R"("}}})");
+  EXPECT_EQ(health.to_json(),
+            R"({"status":"failed","phase":"serving","ready":false,"components":{"api":{"status":"ok","since":")" +
+                to_rfc3339(components[0].since) +
+                R"("},"bus":{"status":"failed","reason":"disk \"a\" is full","since":")" +
+                to_rfc3339(components[1].since) + R"("}}})");
 }
 
 }  // namespace

@@ -140,8 +140,8 @@ class Writer {
   void report_drops() {
     const std::uint64_t now = dropped();
     if (now == reported_) return;
-    const std::string line = format_line(format_, colour_, wall_now(), Level::warn, "log lines dropped, the output is too slow",
-                                         {{"lines", now - reported_}});
+    const std::string line = format_line(format_, colour_, wall_now(), Level::warn,
+                                         "log lines dropped, the output is too slow", {{"lines", now - reported_}});
     reported_ = now;
     write_fully(fd_, line + "\n");
   }

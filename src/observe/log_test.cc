@@ -55,16 +55,17 @@ class LogTest : public testing::Test {
 };
 
 TEST(LogLine, IsOneJsonObject) {
-  EXPECT_EQ(json("segment sealed", {{"partition", PartitionId{3}},
-                                    {"bytes", std::uint64_t{1} << 40},
-                                    {"delta", -5},
-                                    {"ratio", 0.5},
-                                    {"ok", true},
-                                    {"name", std::string("a\"b\n")},
-                                    {"took", 5_ms},
-                                    {"at", kNoon},
-                                    {"level", Level::warn},
-                                    {"error", Error{ErrorCode::io, "disk gone", ""}}},
+  EXPECT_EQ(json("segment sealed",
+                 {{"partition", PartitionId{3}},
+                  {"bytes", std::uint64_t{1} << 40},
+                  {"delta", -5},
+                  {"ratio", 0.5},
+                  {"ok", true},
+                  {"name", std::string("a\"b\n")},
+                  {"took", 5_ms},
+                  {"at", kNoon},
+                  {"level", Level::warn},
+                  {"error", Error{ErrorCode::io, "disk gone", ""}}},
                  2),
             R"({"time":"2026-01-01T12:00:00.123456Z","level":"info","message":"segment sealed","partition":3,)"
             R"("bytes":1099511627776,"delta":-5,"ratio":0.5,"ok":true,"name":"a\"b\n","took":"5ms",)"
@@ -96,9 +97,9 @@ TEST(JsonString, ReplacesWhatIsNotUtf8) {
   };
   EXPECT_EQ(quoted("grün €𝄞"), "\"grün €𝄞\"");
   EXPECT_EQ(quoted("a\xFFz"), "\"a\xEF\xBF\xBDz\"");
-  EXPECT_EQ(quoted("\xC0\xAF"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");            // overlong
-  EXPECT_EQ(quoted("\xED\xA0\x80").size(), 2 + 3 * 3);                     // surrogate
-  EXPECT_EQ(quoted("\xE2\x82"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");            // cut off
+  EXPECT_EQ(quoted("\xC0\xAF"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");  // overlong
+  EXPECT_EQ(quoted("\xED\xA0\x80").size(), 2 + 3 * 3);            // surrogate
+  EXPECT_EQ(quoted("\xE2\x82"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");  // cut off
   EXPECT_EQ(quoted(std::string_view("\0\x1f", 2)), "\"\\u0000\\u001f\"");
 }
 

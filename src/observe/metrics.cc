@@ -36,7 +36,8 @@ std::uint64_t Counter::value() const noexcept {
 }
 
 Buckets Buckets::fixed(std::vector<double> bounds) {
-  CHECK_MSG(!bounds.empty() && std::ranges::adjacent_find(bounds, std::greater_equal{}) == bounds.end(), "bounds must ascend");
+  CHECK_MSG(!bounds.empty() && std::ranges::adjacent_find(bounds, std::greater_equal{}) == bounds.end(),
+            "bounds must ascend");
   return Buckets(std::move(bounds));
 }
 

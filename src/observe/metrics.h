@@ -145,8 +145,8 @@ class [[nodiscard]] Registration {
   std::uint64_t id_ = 0;
 };
 
-/// Owns the metrics of a process (of one test, in tests). Registering takes a lock; references stay valid as long as the
-/// registry. The same name and labels give the same metric again.
+/// Owns the metrics of a process (of one test, in tests). Registering takes a lock; references stay valid as long as
+/// the registry. The same name and labels give the same metric again.
 ///
 /// Names are checked: `fluxgate_<room>_<what>_<unit>`, snake_case, units `seconds` and `bytes`; a counter, and nothing
 /// else, ends in `_total`.
@@ -163,7 +163,8 @@ class Registry {
 
   /// `read` is asked at each scrape, on the scraping thread, and must neither block nor call the registry.
   /// Once the Registration is destroyed it is not running and never called again.
-  Registration callback_gauge(std::string_view name, std::string_view help, Labels labels, std::function<double()> read);
+  Registration callback_gauge(std::string_view name, std::string_view help, Labels labels,
+                              std::function<double()> read);
   Registration callback_counter(std::string_view name, std::string_view help, Labels labels,
                                 std::function<double()> read);
 

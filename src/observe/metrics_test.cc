@@ -64,7 +64,8 @@ TEST(Metrics, SameNameAndLabelsAreTheSameMetric) {
   Registry registry;
   Counter& one = registry.counter("fluxgate_ingest_drops_total", "Drops.", {{"reason", "late"}, {"protocol", "mqtt"}});
   Counter& same = registry.counter("fluxgate_ingest_drops_total", "Drops.", {{"protocol", "mqtt"}, {"reason", "late"}});
-  Counter& other = registry.counter("fluxgate_ingest_drops_total", "Drops.", {{"protocol", "http"}, {"reason", "late"}});
+  Counter& other =
+      registry.counter("fluxgate_ingest_drops_total", "Drops.", {{"protocol", "http"}, {"reason", "late"}});
   EXPECT_EQ(&one, &same);
   EXPECT_NE(&one, &other);
 }

@@ -45,7 +45,8 @@ double open_files_limit() {
   return static_cast<double>(limit.rlim_cur);
 }
 
-/// Field 22 of /proc/self/stat counts ticks from boot; the name in field 2 may hold blanks, so counting begins after it.
+/// Field 22 of /proc/self/stat counts ticks from boot; the name in field 2 may hold blanks, so counting begins after
+/// it.
 double start_seconds() {
   std::ifstream in("/proc/self/stat");
   std::string text;
@@ -69,7 +70,8 @@ std::vector<Registration> register_process_metrics(Registry& registry) {
   all.push_back(registry.callback_gauge("process_resident_memory_bytes", "Memory in use.", {}, resident_bytes));
   all.push_back(registry.callback_gauge("process_open_fds", "Open files and sockets.", {}, open_files));
   all.push_back(registry.callback_gauge("process_max_fds", "Limit of open files.", {}, open_files_limit));
-  all.push_back(registry.callback_gauge("process_threads", "Threads.", {}, [] { return entries_of("/proc/self/task"); }));
+  all.push_back(
+      registry.callback_gauge("process_threads", "Threads.", {}, [] { return entries_of("/proc/self/task"); }));
   all.push_back(registry.callback_gauge("process_start_time_seconds", "Unix time of the start.", {},
                                         [start = start_seconds()] { return start; }));
   return all;
