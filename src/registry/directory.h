@@ -98,7 +98,7 @@ class DeviceEntry {
 
  private:
   friend class Directory;
-  friend class DirectoryIndex;
+  friend class DeviceIndex;
 
   detail::Tenant& tenant_;
   const std::string id_;
@@ -107,12 +107,11 @@ class DeviceEntry {
   KnownFieldsPtr fields_;       // guarded by lock_
   std::atomic<std::int64_t> last_seen_ns_{INT64_MIN};
   std::atomic<std::int64_t> last_assigned_ns_{INT64_MIN};
-  std::atomic<std::int64_t> row_{0};  // of the database, 0 while it has none
   std::atomic<std::uint32_t> connections_{0};
   mutable detail::SpinLock lock_;
   std::atomic<DeviceState> state_{DeviceState::never};
   std::atomic<bool> removed_{false};
-  std::atomic<bool> fields_unsaved_{false};
+  std::atomic<bool> unsaved_{false};  // waits to be written
   const BucketId bucket_;
 };
 using DeviceEntryPtr = std::shared_ptr<DeviceEntry>;
@@ -179,8 +178,8 @@ class Directory {
   // What follows is for the registry's service, which calls it after the database has agreed.
 
   /// A device as the database has it; replaces its settings when it is there already.
-  DeviceEntryPtr load(TenantId tenant, std::string id, Time created_at, DeviceSettingsPtr settings,
-                      KnownFieldsPtr fields, std::int64_t row);
+  DeviceEntryPtr load(TenantId tenant, std::string_view id, Time created_at, DeviceSettingsPtr settings,
+                      KnownFieldsPtr fields = nullptr);
   void apply_settings(DeviceEntry& entry, DeviceSettingsPtr settings);
   void remove(TenantId tenant, std::string_view device);
   /// Makes or changes a profile.
@@ -191,17 +190,19 @@ class Directory {
   LabelsPtr intern(Labels labels);
   KnownFieldsPtr intern(KnownFields fields);
 
-  /// Devices that the database lacks, or whose fields it lacks; each is given once.
+  /// Devices that the database lacks, or whose fields it lacks; each is given once. Removed ones are left out.
   std::vector<DeviceEntryPtr> take_unsaved(std::size_t limit);
   /// Hands them back after a write that failed.
-  void put_back_unsaved(std::vector<DeviceEntryPtr> entries);
-  static std::int64_t row_of(const DeviceEntry& entry) { return entry.row_.load(std::memory_order_acquire); }
-  static void set_row(DeviceEntry& entry, std::int64_t row) { entry.row_.store(row, std::memory_order_release); }
-  /// Called (any thread, must not block) when there is something to take after there was nothing.
+  void put_back_unsaved(const std::vector<DeviceEntryPtr>& entries);
+  /// Sets the unit of a known field; `not_found` when the device does not report it.
+  Result<> set_unit(DeviceEntry& entry, std::string_view measurement, std::string_view field,
+                    std::optional<std::string> unit);
+  /// Called (any thread, must not block) when there is something to take after there was nothing. Null ends it.
   void on_unsaved(std::function<void()> ready);
 
  private:
   friend class DeviceEntry;
+  friend struct detail::Tenant;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

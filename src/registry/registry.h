@@ -21,6 +21,7 @@
 namespace flux::registry {
 
 struct Metric {
+  std::string measurement;  ///< `telemetry` for JSON
   std::string name;
   ValueType type = ValueType::float64;
   std::optional<std::string> unit;
@@ -38,7 +39,7 @@ struct Device {
   bool connected = false;
   std::optional<Time> last_seen;
   Time created_at;
-  std::vector<Metric> metrics;  ///< known and of its profile, by name; of all measurements
+  std::vector<Metric> metrics;  ///< known and of its profile, by measurement, then name
   bool demo = false;
 };
 Device describe(const DeviceEntry& entry);
@@ -127,6 +128,9 @@ class Registry {
   virtual Async<void> delete_dashboard(TenantId tenant, std::string id) = 0;
 
   virtual Async<std::string> tenant_name(TenantId tenant) = 0;
+
+  /// Returns when the database has everything that was discovered before the call.
+  virtual Async<void> flush() = 0;
 };
 
 /// Replay and discovery: what processing found in the log, written in the background. Idempotent, any thread, never

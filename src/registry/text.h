@@ -1,0 +1,54 @@
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace flux::registry {
+
+/// The first byte that is not part of valid UTF-8 (no surrogates, nothing overlong), or npos.
+std::size_t invalid_utf8_at(std::string_view text);
+
+constexpr char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+std::string ascii_lower(std::string_view text);
+/// By bytes, letters A to Z as small ones.
+std::strong_ordering compare_ignoring_case(std::string_view a, std::string_view b);
+/// `lower` is in lower case already.
+bool contains_ignoring_case(std::string_view text, std::string_view lower);
+
+/// RFC 4648 section 5, without padding.
+std::string to_base64url(std::string_view bytes);
+std::optional<std::string> from_base64url(std::string_view text);
+
+/// Bytes of a cursor, written and read in order. Reading past the end or a string that is cut makes `ok` false.
+class CursorWriter {
+ public:
+  void number(std::uint64_t value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof(value)); }
+  void text(std::string_view value) {
+    number(value.size());
+    bytes_ += value;
+  }
+  [[nodiscard]] std::string take() const { return to_base64url(bytes_); }
+
+ private:
+  std::string bytes_;
+};
+
+class CursorReader {
+ public:
+  explicit CursorReader(std::string_view cursor);
+  std::uint64_t number();
+  std::string text();
+  /// Everything was there and nothing is left.
+  [[nodiscard]] bool complete() const { return ok_ && at_ == bytes_.size(); }
+
+ private:
+  std::string bytes_;
+  std::size_t at_ = 0;
+  bool ok_ = true;
+};
+
+}  // namespace flux::registry
