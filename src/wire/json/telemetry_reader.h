@@ -39,7 +39,7 @@ namespace flux::wire::json {
 struct TelemetryLimits {
   std::size_t max_rows = 100'000;           ///< reading objects in one message
   std::size_t max_metrics = 1'024;          ///< names in one `metrics` object
-  std::size_t max_name_bytes = 256;         ///< of a metric's name; control characters are refused
+  std::size_t max_name_bytes = 128;         ///< of a metric's name; control characters are refused
   std::size_t max_string_bytes = 16 * 1024; ///< of one string value
   std::size_t max_depth = 32;               ///< of the text; anything within a value is refused as such anyway
   std::size_t max_refusals = 100;           ///< listed ones; all are counted
