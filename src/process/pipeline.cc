@@ -30,7 +30,7 @@ void Pipeline::apply(const bus::Record& record, Outputs& outputs) {
   outputs.readings.contexts.clear();
   outputs.readings.position = outputs.position;
   outputs.heard.clear();
-  outputs.erase.reset();
+  outputs.erase.clear();
   outputs.readings_in = 0;
   plans_.trim();
   signals_.begin(outputs.position, state_.rules().dead_letters_per_record);
@@ -63,19 +63,21 @@ void Pipeline::apply_readings(const BatchPtr& batch, Outputs& outputs) {
 }
 
 void Pipeline::apply_control(const bus::Record& record, Outputs& outputs) {
-  auto change = wire::control::decode(*record.payload);
-  if (!change) {
-    signals_.refuse_record(Reason::corrupt_record, change.error().message);
+  auto changes = wire::control::decode_all(*record.payload);
+  if (!changes) {
+    signals_.refuse_record(Reason::corrupt_record, changes.error().message);
     return;
   }
-  std::visit(Overloaded{
-                 [&](const wire::control::Tick& tick) { presence_->apply(tick, signals_); },
-                 [&](wire::control::EraseReadings& erase) {
-                   if (state_.apply(erase)) outputs.erase = std::move(erase);
-                 },
-                 [&](const auto& other) { state_.apply(other); },
-             },
-             *change);
+  for (wire::control::ControlRecord& change : *changes) {
+    std::visit(Overloaded{
+                   [&](const wire::control::Tick& tick) { presence_->apply(tick, signals_); },
+                   [&](wire::control::EraseReadings& erase) {
+                     if (state_.apply(erase)) outputs.erase.push_back(std::move(erase));
+                   },
+                   [&](const auto& other) { state_.apply(other); },
+               },
+               change);
+  }
 }
 
 }  // namespace flux::process

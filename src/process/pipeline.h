@@ -3,7 +3,6 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "bus/bus.h"
@@ -21,7 +20,7 @@ struct Outputs {
   Time received_at;                                   ///< of the readings
   wire::ProcessedBatch readings;                      ///< `batch` null: none to keep
   std::vector<DeviceStatePtr> heard;                  ///< devices of the record, refused or not; may repeat
-  std::optional<wire::control::EraseReadings> erase;
+  std::vector<wire::control::EraseReadings> erase;
   std::vector<Signal> signals;                        ///< by ordinal
   std::array<std::uint64_t, kReasonCount> refused{};  ///< readings, by reason
   std::uint64_t readings_in = 0;

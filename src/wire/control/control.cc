@@ -8,6 +8,7 @@ namespace flux::wire::control {
 namespace {
 
 constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kSeveral = 0;
 
 void put(Packer& out, const std::vector<Tag>& tags) {
   out.number(tags.size());
@@ -246,6 +247,36 @@ Result<ControlRecord> decode(std::string_view bytes) {
                                         std::to_string(in.left()) + " bytes beyond its end");
   }
   return record;
+}
+
+std::string encode(std::span<const ControlRecord> records) {
+  Packer out;
+  out.byte(kFormat);
+  out.byte(kSeveral);
+  out.number(records.size());
+  for (const ControlRecord& record : records) out.text(encode(record));
+  return out.take();
+}
+
+Result<std::vector<ControlRecord>> decode_all(std::string_view bytes) {
+  std::vector<ControlRecord> records;
+  if (bytes.size() < 2 || static_cast<std::uint8_t>(bytes[0]) != kFormat || static_cast<std::uint8_t>(bytes[1]) != kSeveral) {
+    TRY(ControlRecord single, decode(bytes));
+    records.push_back(std::move(single));
+    return records;
+  }
+  Unpacker in(bytes.substr(2));
+  const std::size_t count = in.count(3);
+  records.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string_view text = in.text();
+    if (!in.ok()) break;
+    TRY(ControlRecord record, decode(text));
+    records.push_back(std::move(record));
+  }
+  if (!in.ok() || in.left() != 0)
+    return fail(ErrorCode::corrupt, "a list of control records broken at byte " + std::to_string(2 + in.position()));
+  return records;
 }
 
 std::string_view kind_name(const ControlRecord& record) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -119,8 +120,13 @@ using ControlRecord = std::variant<ProfileChanged, ProfileRemoved, DeviceChanged
 /// the order above as `Packer` writes them. A tick at 1 s, listening since 0: `01 06 80 A8 D6 B9 07 00`.
 std::string encode(const ControlRecord& record);
 
+/// Several changes that the log takes as one record, all or none: `01 00`, their number, each with its length before.
+std::string encode(std::span<const ControlRecord> records);
+
 /// `corrupt` says what is wrong and at which byte; also for a format or kind that is newer than this program.
 Result<ControlRecord> decode(std::string_view bytes);
+/// The payload of a record of the log: one change, or several.
+Result<std::vector<ControlRecord>> decode_all(std::string_view bytes);
 
 /// `profile_changed`, `tick`, …: for logs and metric labels.
 std::string_view kind_name(const ControlRecord& record);

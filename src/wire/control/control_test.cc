@@ -71,6 +71,17 @@ TEST(Control, EveryTruncationAndEveryTrailingByteIsRefused) {
   }
 }
 
+TEST(Control, SeveralGoAsOne) {
+  const auto all = examples();
+  const std::string bytes = encode(std::span(all));
+  EXPECT_EQ(decode_all(bytes).value(), all);
+  EXPECT_EQ(decode_all(encode(all[2])).value(), std::vector{all[2]});
+  EXPECT_EQ(decode_all(encode(std::span<const ControlRecord>())).value().size(), 0U);
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    ASSERT_FALSE(decode_all(std::string_view(bytes).substr(0, size))) << size;
+  EXPECT_FALSE(decode_all(bytes + "x"));
+}
+
 TEST(Control, SaysWhatItDoesNotKnow) {
   EXPECT_EQ(decode(std::string("\x02\x06\x00\x00", 4)).error().message,
             "a control record of format 2, this program knows 1");
