@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Measures a built Fluxgate and prints one JSON object: `bench/run.py [start] [idle] [http] [mqtt]` (all by default).
+
+Every scenario starts a server of its own on an empty folder. Figures of load are per CPU second of the server, since
+wall-clock rates on a small machine count the load generator too; both are given. `--runs N` repeats, and the median run
+(by the figure named in the scenario) is reported with the spread.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Server:
+    def __init__(self, binary: Path, *arguments: str):
+        self.folder = tempfile.TemporaryDirectory(prefix="fluxgate-bench-")
+        ready = Path(self.folder.name) / "ready.json"
+        began = time.monotonic()
+        self.process = subprocess.Popen(
+            [binary, "run", "--data-dir", f"{self.folder.name}/data", "--http-port", "0", "--mqtt-port", "0", "--ready-file", ready,
+             "--set", "auth.mode=open", "--set", "log.level=warn", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        pause = threading.Event()
+        while not ready.exists():
+            if self.process.poll() is not None:
+                sys.exit("the server did not start")
+            pause.wait(0.002)
+        self.start_seconds = time.monotonic() - began
+        self.ready = json.loads(ready.read_text())
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory_mb(self) -> float:
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+        return 0.0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.folder.cleanup()
+
+
+def scenario_start(options) -> dict:
+    with Server(options.binary) as server:
+        return {"seconds_until_serving": round(server.start_seconds, 3)}
+
+
+def scenario_idle(options) -> dict:
+    """Memory and CPU of a server that nobody talks to but the machine itself, over `--idle-seconds`."""
+    with Server(options.binary) as server:
+        pause = threading.Event()
+        pause.wait(5)  # past the start's own work
+        before, began = server.cpu_seconds(), time.monotonic()
+        pause.wait(options.idle_seconds)
+        return {"memory_mb": round(server.memory_mb(), 1),
+                "cpu_percent_of_a_core": round(100 * (server.cpu_seconds() - before) / (time.monotonic() - began), 2)}
+
+
+def load(options, *arguments: str) -> dict:
+    with Server(options.binary, "--set", "self.enabled=false") as server:
+        done = subprocess.run([options.binary.parent / "flux_load", "--http", server.ready["http"], "--mqtt", server.ready["mqtt"],
+                               "--pid", str(server.process.pid), *arguments], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(done.stderr)
+        return {**json.loads(done.stdout), "peak_memory_mb": round(server.memory_mb(), 1)}
+
+
+def scenario_http(options) -> dict:
+    return load(options, "--mode", "http", "--readings", str(options.readings), "--connections", "8", "--batch", "100")
+
+
+def scenario_http_wide(options) -> dict:
+    return load(options, "--mode", "http", "--readings", str(options.readings), "--connections", "8", "--batch", "100", "--shape", "wide")
+
+
+def scenario_mqtt(options) -> dict:
+    return load(options, "--mode", "mqtt", "--readings", str(options.readings // 3), "--connections", "50", "--in-flight", "100")
+
+
+SCENARIOS = {"start": (scenario_start, "seconds_until_serving"), "idle": (scenario_idle, "memory_mb"),
+             "http": (scenario_http, "readings_per_cpu_s"), "http_wide": (scenario_http_wide, "readings_per_cpu_s"),
+             "mqtt": (scenario_mqtt, "readings_per_cpu_s")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], help="all when none is named")
+    parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "fluxgate")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--readings", type=int, default=3_000_000)
+    parser.add_argument("--idle-seconds", type=float, default=30)
+    options = parser.parse_args()
+    results = {}
+    for name in options.scenarios or SCENARIOS:
+        run, figure = SCENARIOS[name]
+        runs = sorted((run(options) for _ in range(1 if name == "idle" else options.runs)), key=lambda result: result[figure])
+        values = [result[figure] for result in runs]
+        results[name] = {**runs[len(runs) // 2], "runs": len(runs), f"{figure}_min": min(values), f"{figure}_max": max(values),
+                         f"{figure}_median": round(statistics.median(values), 3)}
+        print(f"{name}: {figure} {values}", file=sys.stderr)
+    print(json.dumps({"cores": os.cpu_count(), "results": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
