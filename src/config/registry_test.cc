@@ -130,7 +130,7 @@ TEST_F(RegistryTest, ReadsEveryTypeFromYaml) {
 
 TEST_F(RegistryTest, StrongerSourcesWin) {
   const Sources sources{.file = file("bus: {segment_bytes: 1MiB, partitions: 2, fill: 0.1}\nhttp: {port: 1}\n"),
-                        .environment = {"FLUXGATE_BUS_PARTITIONS=4", "FLUXGATE_BUS_FILL=0.2", "HOME=/root",
+                        .environment = {"FLUXGATE_BUS_PARTITIONS=4", "FLUXGATE_BUS_FILL=0.2", "HOME=/home",
                                         "FLUXGATE_HTTP_PORT=2", "FLUXGATE_BUS_PEERS=p, q"},
                         .assignments = {"bus.fill=0.3", "http.port=3"}};
   ASSERT_TRUE(registry_.set("http.port", "4", "--http-port"));
