@@ -1,0 +1,242 @@
+import type { Clock } from '@/lib/clock';
+import { Columns } from '@/lib/columns';
+import { onFrame } from '@/lib/frameLoop';
+import type { Ring } from '@/lib/ring';
+import { dot, type Plane, traceColumns } from './lines';
+import { Pane, TIME_AXIS_HEIGHT } from './Pane';
+import { chartTheme } from './palette';
+import { GlidingRange } from './range';
+import { Readout, type ReadoutRow } from './Readout';
+
+/** What a live chart draws: it reads `ring` once per frame and never copies it. */
+export interface LiveTrace {
+  key: string;
+  label: string;
+  unit: string | null;
+  /** Index into the palette. */
+  color: number;
+  ring: Ring;
+  /** Longest distance in ms that a line bridges, asked for on each frame. */
+  gap: () => number;
+  step: boolean;
+}
+
+interface PaneState {
+  pane: Pane;
+  element: HTMLElement;
+  unit: string | null;
+  traces: LiveTrace[];
+  range: GlidingRange;
+}
+
+const COLUMN_PIXELS = 1.5;
+const MOST_PANES = 4;
+
+let nextKey = 0;
+
+/** Groups traces by unit, most first; the rest share the last pane. */
+export function groupByUnit<T extends { unit: string | null }>(traces: T[], most = MOST_PANES): { unit: string | null; traces: T[] }[] {
+  const groups = new Map<string | null, T[]>();
+  for (const trace of traces) groups.set(trace.unit, [...(groups.get(trace.unit) ?? []), trace]);
+  const list = [...groups].map(([unit, members]) => ({ unit, traces: members }));
+  if (list.length <= most) return list;
+  return [...list.slice(0, most - 1), { unit: null, traces: list.slice(most - 1).flatMap((g) => g.traces) }];
+}
+
+/** A chart whose time axis moves on every frame. One pane for each unit, under one clock. */
+export class LiveChartView {
+  private panes: PaneState[] = [];
+  private columns = new Map<string, Columns>();
+  private traces: LiveTrace[] = [];
+  private readonly readout: Readout;
+  private readonly observer: ResizeObserver;
+  private readonly stop: () => void;
+  private readonly syncKey: string;
+  private width = 0;
+  private height = 0;
+  private last = 0;
+  private heldAt: number | null = null;
+  private hover: { pane: Pane; left: number; top: number } | null = null;
+  /** Milliseconds that the last frame's drawing took; for measuring. */
+  frameCost = 0;
+
+  constructor(
+    private readonly host: HTMLElement,
+    private readonly clock: Clock,
+    private span: number,
+  ) {
+    nextKey += 1;
+    this.syncKey = `live-${nextKey}`;
+    this.readout = new Readout(host);
+    this.observer = new ResizeObserver(([entry]) => {
+      const { width, height } = entry!.contentRect;
+      this.width = Math.floor(width);
+      this.height = Math.floor(height);
+      this.layout();
+    });
+    this.observer.observe(host);
+    this.stop = onFrame((now) => this.frame(now));
+  }
+
+  setSpan(span: number): void {
+    this.span = span;
+  }
+
+  /** Holds the picture still, or lets it move again. */
+  setPaused(paused: boolean): void {
+    this.heldAt = paused ? this.clock.now() : null;
+  }
+
+  setTraces(traces: LiveTrace[]): void {
+    this.traces = traces;
+    const keys = new Set(traces.map((t) => t.key));
+    for (const key of this.columns.keys()) if (!keys.has(key)) this.columns.delete(key);
+    for (const key of keys) if (!this.columns.has(key)) this.columns.set(key, new Columns());
+    this.build();
+  }
+
+  /** The colour scheme changed. */
+  restyle(): void {
+    this.build();
+  }
+
+  destroy(): void {
+    this.stop();
+    this.observer.disconnect();
+    for (const { pane, element } of this.panes) {
+      pane.destroy();
+      element.remove();
+    }
+    this.readout.destroy();
+  }
+
+  private build(): void {
+    const ranges = new Map(this.panes.map((p) => [p.unit, p.range]));
+    for (const { pane, element } of this.panes) {
+      pane.destroy();
+      element.remove();
+    }
+    this.hover = null;
+    this.readout.hide();
+    if (this.width === 0) {
+      this.panes = [];
+      return;
+    }
+    const groups = groupByUnit(this.traces);
+    this.panes = groups.map(({ unit, traces }, index) => {
+      const element = document.createElement('div');
+      element.className = 'chart-pane';
+      const label = document.createElement('span');
+      label.className = 'chart-unit';
+      label.textContent = unit ?? '';
+      element.append(label);
+      this.host.append(element);
+      const pane = new Pane(element, this.width, {
+        unit,
+        timeAxis: index === groups.length - 1,
+        height: this.heightOf(index, groups.length),
+        syncKey: this.syncKey,
+        draw: (ctx, plane) => this.paint(ctx, plane, traces),
+        onCursor: (source, left, top) => {
+          this.hover = left === null ? null : { pane: source, left, top };
+          if (left === null) this.readout.hide();
+        },
+      });
+      return { pane, element, unit, traces, range: ranges.get(unit) ?? new GlidingRange() };
+    });
+  }
+
+  private heightOf(index: number, count: number): number {
+    const each = Math.floor((this.height - TIME_AXIS_HEIGHT - (count - 1) * 2) / Math.max(1, count));
+    return Math.max(56, each) + (index === count - 1 ? TIME_AXIS_HEIGHT : 0);
+  }
+
+  private layout(): void {
+    if (this.panes.length === 0) this.build();
+    this.panes.forEach(({ pane }, i) => pane.resize(this.width, this.heightOf(i, this.panes.length)));
+  }
+
+  private frame(now: number): void {
+    if (this.panes.length === 0 || this.width === 0) return;
+    const begun = performance.now();
+    const elapsed = Math.min(250, now - this.last);
+    this.last = now;
+    const to = this.heldAt ?? this.clock.now();
+    const from = to - this.span;
+    for (const { pane, traces, range } of this.panes) {
+      const width = (this.span / pane.plotWidth) * COLUMN_PIXELS;
+      let low = Number.POSITIVE_INFINITY;
+      let high = Number.NEGATIVE_INFINITY;
+      for (const trace of traces) {
+        const columns = this.columns.get(trace.key)!;
+        columns.sync(trace.ring, width, from);
+        for (let i = columns.lowerBound(from - width); i < columns.length; i += 1) {
+          if (columns.mins[i]! < low) low = columns.mins[i]!;
+          if (columns.maxs[i]! > high) high = columns.maxs[i]!;
+        }
+      }
+      range.update(low, high, now, elapsed);
+      const empty = Number.isNaN(range.low);
+      pane.show(from, to, empty ? 0 : range.low, empty ? 1 : range.high);
+    }
+    if (this.hover) this.point(this.hover);
+    this.frameCost = performance.now() - begun;
+  }
+
+  private paint(ctx: CanvasRenderingContext2D, plane: Plane, traces: LiveTrace[]): void {
+    const colors = chartTheme();
+    const ratio = devicePixelRatio || 1;
+    const many = traces.length > 12;
+    ctx.lineWidth = (many ? 1.1 : 1.6) * ratio;
+    for (const trace of traces) {
+      const columns = this.columns.get(trace.key);
+      if (!columns || columns.length === 0) continue;
+      const color = colors.series(trace.color);
+      const gap = trace.gap();
+      ctx.strokeStyle = color;
+      ctx.globalAlpha = many ? 0.8 : 1;
+      ctx.beginPath();
+      traceColumns(ctx, plane, columns, gap, trace.step);
+      ctx.stroke();
+      const end = columns.length - 1;
+      const time = columns.lastTimes[end]!;
+      // The newest reading is marked while it is fresh; a line that just ends has a silent device.
+      if (!many && plane.to - time < gap) {
+        const y = plane.top + ((plane.high - columns.lasts[end]!) / (plane.high - plane.low)) * plane.height;
+        const x = plane.left + ((time - plane.from) / (plane.to - plane.from)) * plane.width;
+        ctx.globalAlpha = 0.35;
+        ctx.beginPath();
+        ctx.moveTo(x, y);
+        ctx.lineTo(plane.left + plane.width, y);
+        ctx.stroke();
+        ctx.globalAlpha = 1;
+        ctx.fillStyle = color;
+        dot(ctx, plane, time, columns.lasts[end]!, 2.6 * ratio);
+      }
+    }
+    ctx.globalAlpha = 1;
+  }
+
+  private point({ pane, left, top }: { pane: Pane; left: number; top: number }): void {
+    const state = this.panes.find((p) => p.pane === pane);
+    if (!state) return;
+    const time = pane.timeAt(left);
+    const at = pane.plot.posToVal(top, 'y');
+    const colors = chartTheme();
+    const rows: ReadoutRow[] = [];
+    for (const trace of state.traces) {
+      const { ring } = trace;
+      if (ring.length === 0) continue;
+      let i = Math.min(ring.length - 1, ring.lowerBound(time));
+      if (i > 0 && time - ring.time(i - 1) < ring.time(i) - time) i -= 1;
+      if (Math.abs(ring.time(i) - time) > trace.gap()) continue;
+      rows.push({ color: colors.series(trace.color), label: trace.label, value: ring.value(i), unit: trace.unit });
+    }
+    if (rows.length === 0) {
+      this.readout.hide();
+      return;
+    }
+    if (rows.length > 8) rows.sort((a, b) => Math.abs(a.value - at) - Math.abs(b.value - at));
+    this.readout.show(pane.plotLeft + left, state.element.offsetTop + 8, time, rows, false);
+  }
+}

@@ -1,0 +1,68 @@
+import { formatValue } from '@/lib/numbers';
+import { formatClock, formatMoment } from '@/lib/time';
+
+export interface ReadoutRow {
+  color: string;
+  label: string;
+  value: number;
+  unit: string | null;
+  /** For a window: its least and greatest. */
+  low?: number;
+  high?: number;
+}
+
+const MOST = 8;
+
+/** The little table beside the crosshair. Plain DOM, for it changes with every movement of the pointer. */
+export class Readout {
+  private readonly box: HTMLElement;
+
+  constructor(private readonly host: HTMLElement) {
+    this.box = document.createElement('div');
+    this.box.className = 'chart-readout';
+    this.box.setAttribute('aria-hidden', 'true');
+    host.append(this.box);
+  }
+
+  show(x: number, y: number, time: number, rows: ReadoutRow[], withDate: boolean): void {
+    const { box } = this;
+    box.replaceChildren();
+    const heading = document.createElement('time');
+    heading.textContent = withDate ? formatMoment(time) : formatClock(time, true);
+    box.append(heading);
+    for (const row of rows.slice(0, MOST)) {
+      const line = document.createElement('div');
+      const swatch = document.createElement('i');
+      swatch.style.background = row.color;
+      const label = document.createElement('span');
+      label.textContent = row.label;
+      const value = document.createElement('b');
+      const { text, unit } = formatValue(row.value, row.unit);
+      value.textContent = unit ? `${text} ${unit}` : text;
+      if (row.low !== undefined && row.high !== undefined && row.high > row.low) {
+        value.title = '';
+        value.textContent += `  (${formatValue(row.low, row.unit).text} – ${formatValue(row.high, row.unit).text})`;
+      }
+      line.append(swatch, label, value);
+      box.append(line);
+    }
+    if (rows.length > MOST) {
+      const more = document.createElement('div');
+      more.textContent = `and ${rows.length - MOST} more`;
+      box.append(more);
+    }
+    const width = box.offsetWidth;
+    const room = this.host.clientWidth;
+    const left = x + 14 + width > room ? x - 14 - width : x + 14;
+    box.style.transform = `translate(${Math.max(0, left)}px, ${Math.max(0, y)}px)`;
+    box.style.visibility = 'visible';
+  }
+
+  hide(): void {
+    this.box.style.visibility = 'hidden';
+  }
+
+  destroy(): void {
+    this.box.remove();
+  }
+}

@@ -1,0 +1,16 @@
+export const texts = {
+  banner: 'You came in by the one-time link. Set a password, so that you can come back.',
+  bannerAction: 'Set a password',
+  later: 'Later',
+  setTitle: 'Set a password',
+  changeTitle: 'Change password',
+  current: 'Current password',
+  fresh: 'New password',
+  hint: 'At least 8 characters. A few words together are easy to remember and hard to guess.',
+  again: 'New password again',
+  differ: 'The two are not the same.',
+  tooShort: 'At least 8 characters.',
+  done: 'Password saved. Other sessions of yours have ended.',
+  save: 'Save password',
+  cancel: 'Cancel',
+};

@@ -1,0 +1,33 @@
+import type { TraceEvent } from '@/live/protocol';
+
+/** How far a device has come: the stage it last passed, the reason where it was refused. */
+export interface Progress {
+  passed: Set<TraceEvent['stage']>;
+  refusal: TraceEvent | null;
+  readings: number;
+}
+
+export function progressOf(events: TraceEvent[]): Progress {
+  const progress: Progress = { passed: new Set(), refusal: null, readings: 0 };
+  for (const event of events) {
+    if (event.ok) {
+      progress.passed.add(event.stage);
+      if (event.stage === 'reading') {
+        progress.readings += 1;
+        progress.refusal = null; // mended
+      }
+    } else progress.refusal = event;
+  }
+  return progress;
+}
+
+/** A name nobody has: "my-device", then "my-device-2", … */
+export function suggestName(taken: (name: string) => boolean, base = 'my-device'): string {
+  if (!taken(base)) return base;
+  for (let n = 2; ; n += 1) if (!taken(`${base}-${n}`)) return `${base}-${n}`;
+}
+
+export function isDeviceId(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be in it
+  return text.length > 0 && new TextEncoder().encode(text).length <= 128 && !/[/+#\u0000-\u001f\u007f]/.test(text);
+}

@@ -1,0 +1,50 @@
+import { Button, Loader } from '@mantine/core';
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { queries } from '@/api/queries';
+import { formatValue } from '@/lib/numbers';
+import { formatMoment, parseTime } from '@/lib/time';
+import classes from './Tabs.module.css';
+import { texts } from './texts';
+
+export function RefusedTab({ device }: { device: string }) {
+  const query = useInfiniteQuery({ ...queries.deadLetters(device), refetchInterval: 15_000 });
+  const letters = query.data?.pages.flatMap((p) => p.dead_letters) ?? [];
+  if (query.isPending) return <Loader size="sm" m="md" />;
+  if (letters.length === 0) return <p className={classes.none}>{texts.noRefused}</p>;
+  return (
+    <>
+      <p className={classes.help}>{texts.refusedHelp}</p>
+      <div className={classes.scroll}>
+        <table className={classes.table}>
+          <thead>
+            <tr>
+              <th scope="col">{texts.columns.time}</th>
+              <th scope="col">{texts.columns.metric}</th>
+              <th scope="col" data-number>
+                {texts.columns.value}
+              </th>
+              <th scope="col">{texts.columns.reason}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {letters.map((letter) => (
+              <tr key={letter.id}>
+                <td className={classes.time}>{formatMoment(parseTime(letter.time ?? letter.received_at))}</td>
+                <td>{letter.metric ?? '–'}</td>
+                <td data-number>{formatValue(letter.value).text}</td>
+                <td>
+                  <span className={classes.reason}>{letter.reason.replaceAll('_', ' ')}</span> {letter.message}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {query.hasNextPage && (
+        <Button variant="subtle" loading={query.isFetchingNextPage} onClick={() => query.fetchNextPage()}>
+          {texts.loadMore}
+        </Button>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,206 @@
+import { ActionIcon, SegmentedControl, Tooltip, useComputedColorScheme } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useState } from 'react';
+import { type Device, take, api } from '@/api/client';
+import { fetchReadings } from '@/api/queries';
+import { LiveChart } from '@/charts/LiveChart';
+import type { LiveTrace } from '@/charts/LiveChartView';
+import { seriesColor } from '@/charts/palette';
+import { clock } from '@/lib/clock';
+import { toNumber } from '@/lib/numbers';
+import { chooseWindow } from '@/lib/window';
+import { useLive, useWatch } from '@/live/live';
+import { gapOf } from '@/live/LiveStore';
+import { Icon } from '@/ui/icons';
+import { LiveValue } from '@/ui/Live';
+import classes from './ChartPanel.module.css';
+import { texts } from './texts';
+
+export const SPANS = { '30s': 30_000, '1m': 60_000, '5m': 300_000, '15m': 900_000 } as const;
+export type Span = keyof typeof SPANS;
+export const MOST_DEVICES = 50;
+const MOST_METRICS = 6;
+
+/** Metrics that can be drawn, those that most devices have first. */
+export function commonMetrics(devices: Pick<Device, 'metrics'>[]): string[] {
+  const count = new Map<string, number>();
+  for (const { metrics } of devices) {
+    for (const { name, type } of metrics) if (type !== 'string') count.set(name, (count.get(name) ?? 0) + (type === 'bool' ? 0.5 : 1));
+  }
+  return [...count].sort((a, b) => b[1] - a[1]).map(([name]) => name);
+}
+
+/** One device shows all it has; several show what they have in common. */
+export function metricsOnChart(available: string[], picked: string[] | undefined, deviceCount: number): string[] {
+  const kept = picked?.filter((m) => available.includes(m)) ?? [];
+  if (kept.length) return kept;
+  return available.slice(0, deviceCount === 1 ? MOST_METRICS : 1);
+}
+
+function useDevices(ids: string[]): Device[] | undefined {
+  const { data } = useQuery({
+    queryKey: ['devices', 'charted', ids],
+    queryFn: async () => {
+      const found = await Promise.allSettled(
+        ids.map((device) => take(api.GET('/api/v1/devices/{device}', { params: { path: { device } } }))),
+      );
+      return found.flatMap((f) => (f.status === 'fulfilled' ? [f.value] : []));
+    },
+    staleTime: 30_000,
+    // Until a fresh device has told what it measures.
+    refetchInterval: ({ state }) => (state.data?.some((d) => d.metrics.length === 0) ? 2000 : false),
+    placeholderData: (old) => old,
+  });
+  return data;
+}
+
+export function ChartPanel({
+  ids,
+  metrics: picked,
+  span,
+  onMetrics,
+  onSpan,
+  onRemove,
+}: {
+  ids: string[];
+  metrics: string[] | undefined;
+  span: Span;
+  onMetrics: (metrics: string[] | undefined) => void;
+  onSpan: (span: Span) => void;
+  onRemove: (device: string) => void;
+}) {
+  const { store } = useLive();
+  const dark = useComputedColorScheme() === 'dark';
+  const [paused, setPaused] = useState(false);
+  const loaded = useDevices(ids);
+  const devices = useMemo(() => (loaded ?? []).filter((d) => ids.includes(d.device)), [loaded, ids]);
+  const available = useMemo(() => commonMetrics(devices), [devices]);
+  const shown = useMemo(() => metricsOnChart(available, picked, devices.length), [available, picked, devices.length]);
+  const single = devices.length === 1;
+  const milliseconds = SPANS[span];
+  const selection = { devices: devices.map((d) => d.device), metrics: shown };
+  const selectionKey = JSON.stringify(selection);
+
+  const [gapFrom, setGapFrom] = useState<number | null>(null);
+  useWatch({ ...selection, devices: shown.length ? selection.devices : [], interval: '50ms' }, setGapFrom);
+
+  // What came before: raw readings for a short span, windows for a long one. After a break, the gap alone.
+  useEffect(() => {
+    const wanted = JSON.parse(selectionKey) as typeof selection;
+    if (wanted.devices.length === 0 || wanted.metrics.length === 0) return;
+    const abort = new AbortController();
+    const to = clock.now();
+    const from = gapFrom === null ? to - milliseconds * 1.02 : Math.max(gapFrom - 1000, to - milliseconds);
+    fetchReadings({ ...wanted, from, to, window: chooseWindow(milliseconds, 1200).width }, abort.signal)
+      .then((list) => {
+        for (const { device, metric, unit, points } of list) {
+          store.series(device, metric).unit = unit;
+          store.seedHistory(
+            device,
+            metric,
+            points.map((p) => p[0] as number),
+            points.map((p) => toNumber(p[1])),
+          );
+        }
+      })
+      .catch(() => {}); // the chart begins with what comes live
+    return () => abort.abort();
+  }, [store, selectionKey, milliseconds, gapFrom]);
+
+  const traces = useMemo<LiveTrace[]>(
+    () =>
+      devices.flatMap((d, i) =>
+        d.metrics
+          .filter((m) => shown.includes(m.name))
+          .map((m) => {
+            const series = store.series(d.device, m.name);
+            series.unit = m.unit;
+            return {
+              key: `${d.device}\u0000${m.name}`,
+              label: single ? m.name.replaceAll('_', ' ') : shown.length > 1 ? `${d.name ?? d.device} ${m.name}` : (d.name ?? d.device),
+              unit: m.unit,
+              color: single ? available.indexOf(m.name) : i,
+              ring: series.ring,
+              gap: () => gapOf(series),
+              step: m.type === 'bool',
+            };
+          }),
+      ),
+    [devices, shown, available, single, store],
+  );
+
+  const title = single ? (devices[0]!.name ?? devices[0]!.device) : texts.manyDevices(devices.length);
+  const toggle = (metric: string) => {
+    const next = shown.includes(metric) ? shown.filter((m) => m !== metric) : [...shown, metric];
+    onMetrics(next.length ? available.filter((m) => next.includes(m)) : undefined);
+  };
+
+  return (
+    <section className={classes.root} aria-label={texts.chart}>
+      <header className={classes.header}>
+        <h2>{devices.length ? title : texts.chart}</h2>
+        <div className={classes.tools}>
+          <Tooltip label={paused ? texts.resume : texts.pause}>
+            <ActionIcon aria-label={paused ? texts.resume : texts.pause} aria-pressed={paused} onClick={() => setPaused(!paused)}>
+              <Icon name={paused ? 'play' : 'pause'} size={15} />
+            </ActionIcon>
+          </Tooltip>
+          <SegmentedControl
+            size="xs"
+            aria-label="Span"
+            value={span}
+            onChange={(value) => onSpan(value as Span)}
+            data={Object.keys(SPANS)}
+          />
+        </div>
+      </header>
+      <div className={classes.legend}>
+        {available.length > 0 &&
+          (single ? (
+            available.slice(0, 12).map((metric, i) => {
+              const series = store.series(devices[0]!.device, metric);
+              const on = shown.includes(metric);
+              return (
+                <button key={metric} type="button" className={classes.entry} aria-pressed={on} onClick={() => toggle(metric)}>
+                  <i style={{ background: on ? seriesColor(i, dark) : undefined }} />
+                  <span>{metric.replaceAll('_', ' ')}</span>
+                  <LiveValue source={series} staleAfter={() => gapOf(series) * 2} />
+                </button>
+              );
+            })
+          ) : (
+            <>
+              <span className={classes.metrics}>
+                {available.slice(0, 8).map((metric) => (
+                  <button key={metric} type="button" className={classes.entry} aria-pressed={shown.includes(metric)} onClick={() => toggle(metric)}>
+                    <span>{metric.replaceAll('_', ' ')}</span>
+                  </button>
+                ))}
+              </span>
+              {devices.map((d, i) => (
+                <span key={d.device} className={classes.entry} data-plain>
+                  <i style={{ background: seriesColor(i, dark) }} />
+                  <span>{d.name ?? d.device}</span>
+                  <button
+                    type="button"
+                    className={classes.remove}
+                    aria-label={`Take ${d.name ?? d.device} off the chart`}
+                    onClick={() => onRemove(d.device)}
+                  >
+                    <Icon name="close" size={11} />
+                  </button>
+                </span>
+              ))}
+            </>
+          ))}
+      </div>
+      <div className={classes.plot}>
+        {traces.length > 0 ? (
+          <LiveChart traces={traces} span={milliseconds} paused={paused} label={texts.chartLabel(title)} />
+        ) : (
+          <p className={classes.empty}>{ids.length === 0 ? texts.pick : loaded && devices.length ? texts.noNumbers : texts.waiting}</p>
+        )}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,14 @@
+export const texts = {
+  live: 'Live',
+  connecting: 'Connecting …',
+  waiting: (seconds: number) => (seconds > 0 ? `Offline, trying again in ${seconds} s` : 'Offline, trying again'),
+  retry: 'Now',
+  ended: 'Session ended',
+  idle: 'Not connected',
+  readings: 'readings/s',
+  devices: 'devices',
+  stored: 'stored',
+  free: 'free',
+  up: 'up',
+  unknown: 'server not answering',
+};

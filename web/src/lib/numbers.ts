@@ -1,0 +1,87 @@
+export type Value = number | boolean | string;
+
+const cache = new Map<string, Intl.NumberFormat>();
+
+function format(minimum: number, maximum: number): Intl.NumberFormat {
+  const key = `${minimum}:${maximum}`;
+  let found = cache.get(key);
+  if (!found) {
+    found = new Intl.NumberFormat('en-US', { minimumFractionDigits: minimum, maximumFractionDigits: maximum });
+    cache.set(key, found);
+  }
+  return found;
+}
+
+/** How many digits after the point keep about four significant ones. */
+export function digitsFor(magnitude: number): number {
+  const size = Math.abs(magnitude);
+  if (size >= 1000) return 0;
+  if (size >= 100) return 1;
+  if (size >= 1) return 2;
+  if (size >= 0.1) return 3;
+  return 4;
+}
+
+const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+const isBytes = (unit: string | null | undefined) => unit === 'B' || unit === 'B/s' || unit === 'bytes';
+
+export interface Shown {
+  text: string;
+  unit: string;
+}
+
+/** Bytes climb to kB, MB, …; very large and very small numbers go to powers of ten; all else keeps its unit. */
+export function formatValue(value: Value | null | undefined, unit?: string | null): Shown {
+  if (value === null || value === undefined) return { text: '–', unit: '' };
+  if (typeof value === 'boolean') return { text: value ? 'on' : 'off', unit: unit ?? '' };
+  if (typeof value === 'string') return { text: value, unit: unit ?? '' };
+  if (!Number.isFinite(value)) return { text: String(value), unit: unit ?? '' };
+  if (isBytes(unit)) {
+    const shown = formatBytes(value);
+    return unit === 'B/s' ? { text: shown.text, unit: `${shown.unit}/s` } : shown;
+  }
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return { text: value.toExponential(2), unit: unit ?? '' };
+  if (Number.isInteger(value) && size < 1e9) return { text: format(0, 0).format(value), unit: unit ?? '' };
+  const digits = digitsFor(value);
+  return { text: format(Math.min(digits, 1), digits).format(value), unit: unit ?? '' };
+}
+
+export function formatBytes(value: number): Shown {
+  let step = 0;
+  let rest = Math.abs(value);
+  while (rest >= 1000 && step < BYTE_UNITS.length - 1) {
+    rest /= 1000;
+    step += 1;
+  }
+  const digits = step === 0 || rest >= 100 ? 0 : 1;
+  return { text: format(digits, digits).format(value < 0 ? -rest : rest), unit: BYTE_UNITS[step]! };
+}
+
+export function formatCount(value: number): string {
+  return format(0, 0).format(value);
+}
+
+/** 1,234 → 1,234 · 12,345 → 12.3k · 1,234,567 → 1.23M */
+export function formatCompact(value: number): string {
+  if (Math.abs(value) < 10_000) return format(0, value < 10 && !Number.isInteger(value) ? 1 : 0).format(value);
+  return new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 3 }).format(value);
+}
+
+/** A label for a tick of an axis whose ticks are `step` apart. */
+export function formatTickValue(value: number, step: number, unit?: string | null): string {
+  if (isBytes(unit)) {
+    const { text, unit: scaled } = formatBytes(value);
+    return `${text.replace(/\.0$/, '')} ${scaled}`;
+  }
+  if (Math.abs(value) >= 1e5) return formatCompact(value);
+  const digits = step > 0 ? Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9))) : 2;
+  return format(digits, digits).format(value);
+}
+
+/** A number for a chart: booleans become 0 and 1, words have no place there. */
+export function toNumber(value: Value | null | undefined): number {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  return Number.NaN;
+}

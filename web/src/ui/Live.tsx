@@ -1,0 +1,57 @@
+import { useEffect, useRef } from 'react';
+import { clock } from '@/lib/clock';
+import { onFrame } from '@/lib/frameLoop';
+import { formatValue, type Value } from '@/lib/numbers';
+import { formatAge, formatMoment } from '@/lib/time';
+import classes from './Live.module.css';
+
+interface Reading {
+  value: Value | null;
+  time: number;
+  unit: string | null;
+}
+
+/** A value that follows its source without rendering; grey once it is older than `staleAfter` says. */
+export function LiveValue({ source, staleAfter, size }: { source: Reading; staleAfter: () => number; size?: 'lg' }) {
+  const root = useRef<HTMLSpanElement>(null);
+  useEffect(() => {
+    const text = root.current!.children[0] as HTMLElement;
+    const unit = root.current!.children[1] as HTMLElement;
+    let shownText = '';
+    let shownUnit = '';
+    const draw = () => {
+      const shown = formatValue(source.value, source.unit);
+      if (shown.text !== shownText) text.textContent = shownText = shown.text;
+      if (shown.unit !== shownUnit) unit.textContent = shownUnit = shown.unit;
+      const stale = !(clock.now() - source.time < staleAfter());
+      root.current?.toggleAttribute('data-stale', stale);
+    };
+    draw();
+    return onFrame(draw, 200);
+  }, [source, staleAfter]);
+  return (
+    <span ref={root} className={classes.value} data-size={size}>
+      <b />
+      <i />
+    </span>
+  );
+}
+
+/** "3 s ago", ticking. */
+export function Age({ time, prefix = '' }: { time: () => number; prefix?: string }) {
+  const root = useRef<HTMLSpanElement>(null);
+  useEffect(() => {
+    let shown = '';
+    const draw = () => {
+      const at = time();
+      const text = prefix + formatAge(clock.now() - at);
+      if (text === shown) return;
+      shown = text;
+      root.current!.textContent = text;
+      root.current!.title = Number.isNaN(at) ? '' : formatMoment(at);
+    };
+    draw();
+    return onFrame(draw, 250);
+  }, [time, prefix]);
+  return <span ref={root} className={classes.age} />;
+}
