@@ -51,11 +51,10 @@ Result<std::shared_ptr<const Part>> Part::open(FileSystem& files, std::filesyste
   if (auto good = check_header(bytes); !good) return in_file(path, good.error());
   bytes.resize(kPartFooterBytes);
   DO(file->read(size - kPartFooterBytes, bytes.size(), bytes.data()));
-  const auto footer = decode_footer(bytes);
+  auto footer = decode_footer(bytes);
   if (!footer) return in_file(path, footer.error());
-  PartMeta known = expected;
-  known.erased_to = footer->meta.erased_to;  // may have moved on without rewriting the file
-  if (footer->meta != known) return damaged("is not the part that the manifest names");
+  footer->meta.erased_to = expected.erased_to;  // may have moved on without rewriting the file
+  if (footer->meta != expected) return damaged("is not the part that the manifest names");
   const BlockRef& directory = footer->directory;
   if (directory.size > kGreatestDirectory || directory.offset + directory.size > size) return damaged("damaged footer");
   bytes.resize(directory.size);
@@ -96,9 +95,8 @@ Result<IndexPagePtr> Part::page(std::size_t index, bool remember) const {
 Result<Part::Found> Part::find(const Fingerprint& stem) const {
   const auto after = std::ranges::upper_bound(pages_, stem, {}, &PageRef::first_stem);
   if (after == pages_.begin()) return Found{};
-  TRY(Found found, page(static_cast<std::size_t>(after - pages_.begin() - 1), true).transform([](IndexPagePtr page) {
-    return Found{std::move(page), nullptr};
-  }));
+  Found found;
+  TRY(found.page, page(static_cast<std::size_t>(after - pages_.begin() - 1), true));
   const auto fingerprint = [](const StemEntry& entry) { return entry.stem.fingerprint; };
   const auto at = std::ranges::lower_bound(found.page->stems, stem, {}, fingerprint);
   if (at != found.page->stems.end() && fingerprint(*at) == stem) found.stem = &*at;
