@@ -388,6 +388,17 @@ std::string PartitionState::save_bucket(BucketId bucket) const {
   return out.take();
 }
 
+void PartitionState::adopt_shared(const PartitionState& other) {
+  if (other.profiles_version_ >= profiles_version_) {
+    profiles_ = other.profiles_;
+    profiles_version_ = other.profiles_version_;
+  }
+  rules_ = other.rules_;
+  erase_version_ = std::max(erase_version_, other.erase_version_);
+  clock_ = std::max(clock_, other.clock_);
+  listening_since_ = std::max(listening_since_, other.listening_since_);
+}
+
 Result<> PartitionState::load_bucket(std::string_view bytes) {
   Unpacker in(bytes);
   if (!get_bucket(in) || in.left() != 0) return fail(ErrorCode::corrupt, "a saved bucket that cannot be read");

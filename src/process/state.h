@@ -121,6 +121,9 @@ class PartitionState {
   /// Replaces everything. `corrupt` says what is wrong; the state is as new then.
   Result<> load(std::string_view bytes);
   [[nodiscard]] std::string save_bucket(BucketId bucket) const;
+  /// Takes over what all partitions hold alike (profiles, rules, clock) from one that this gets buckets of; the newer
+  /// of each. Before the buckets.
+  void adopt_shared(const PartitionState& other);
   /// Adds a bucket that another partition held.
   Result<> load_bucket(std::string_view bytes);
   [[nodiscard]] Fingerprint hash() const;

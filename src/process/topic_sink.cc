@@ -131,6 +131,8 @@ Result<> TopicSink::recover(Offset input, Offset from) {
 }
 
 Offset TopicSink::scan_from() const {
+  // What a former run published of records that we have yet to come to lies before the topic's end already.
+  if (!state_->published.empty()) return state_->base;
   const auto info = state_->bus.info(state_->topic, state_->partition);
   return info ? info->end : state_->base;
 }
