@@ -6,17 +6,15 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/result.h"
+#include "wire/batch/gather.h"
 
 namespace flux::bus::embedded {
 
-/// Bytes that a write gathers; `iovec` without its header.
-struct Piece {
-  const void* data = nullptr;
-  std::size_t size = 0;
-};
+using wire::batch::Piece;
 
 /// An open file. Reading is thread-safe; the rest is for one thread at a time.
 class File {
