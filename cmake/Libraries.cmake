@@ -22,6 +22,7 @@ flux_pkg(spdlog spdlog)
 find_library(FLUX_WSLAY wslay REQUIRED)
 flux_pkg(zlib zlib)
 flux_pkg(brotlienc libbrotlienc)
+flux_pkg(curl libcurl)
 flux_pkg(gtest gtest)
 flux_pkg(benchmark benchmark)
 

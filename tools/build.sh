@@ -40,7 +40,7 @@ configure() {
   local log
   log=$(mktemp)
   if ! cmake --preset "$1" >"$log" 2>&1; then
-    grep -v '^-- ' "$log" >&2
+    sed -n '/^CMake Error/,$p' "$log" >&2
     fail "cmake could not configure preset $1; the whole output is in $log"
   fi
   rm -f "$log"
