@@ -28,6 +28,7 @@ struct HttpOptions {
   std::size_t inline_compress_bytes = 256_KiB;  ///< larger bodies are sent as they are: compressing blocks the shard
   std::size_t websocket_message_bytes = 1_MiB;  ///< → close code 1009; a WebSocketHandler may set its own
   Duration websocket_ping_time = 30_s;      ///< ping after this silence; closed when nothing comes for as long again
+  Duration websocket_close_time = 5_s;      ///< how long we wait for the peer's close frame
   TcpOptions tcp;
 
   /// Answers 403 to a request whose Host is no loopback name (`localhost`, 127.0.0.0/8, `[::1]`) or whose Origin is

@@ -105,6 +105,8 @@ class Router {
  public:
   class Group {
    public:
+    struct Chain;  // of middlewares and hooks
+
     /// Routes added to this group (and groups made from it) from now on go through `middleware`, in order of addition.
     Group& use(Middleware middleware) &;
     Group&& use(Middleware middleware) &&;
@@ -140,7 +142,6 @@ class Router {
 
    private:
     friend class Router;
-    struct Chain;
     Group(Router& router, std::string prefix, std::shared_ptr<const Chain> chain);
 
     template <class Handler>
@@ -169,6 +170,7 @@ class Router {
 
   // --- for the server and tests -------------------------------------------------------------------------------------
   struct Route;
+  struct Node;
   struct Match {
     const Route* route = nullptr;     ///< null: see `allowed`
     std::vector<Method> allowed;      ///< methods of the path when the method was not among them; empty: no such path
@@ -179,8 +181,6 @@ class Router {
   static const RouteInfo& info(const Route& route);
 
  private:
-  friend class HttpConnection;
-  struct Node;
   Route& insert(Method method, std::string pattern, RouteOptions options);
 
   std::unique_ptr<Node> root_;

@@ -39,6 +39,9 @@ class TcpHandler {
  public:
   virtual ~TcpHandler() = default;
 
+  /// The connection is ready: the first call.
+  virtual void on_open(TcpConnection& /*connection*/) {}
+
   /// Everything that was read and not yet consumed. Returns how many bytes it has used; the rest is shown again, with
   /// more behind it, at the next read or after `resume_reading`. The span ends with the call.
   virtual std::size_t on_data(TcpConnection& connection, std::span<const std::byte> data) = 0;
@@ -49,9 +52,12 @@ class TcpHandler {
   /// The buffered output has fallen to the low water mark after having been above the high one.
   virtual void on_writable(TcpConnection& /*connection*/) {}
 
-  /// The peer will send nothing more (it may still read). Also comes while reading is paused. True: the handler goes on
-  /// and closes when it is done; false (default): close after flushing.
+  /// The peer will send nothing more (it may still read), and all it sent has been shown. True: the handler goes on and
+  /// closes when it is done; false (default): close after flushing.
   virtual bool on_peer_finished(TcpConnection& /*connection*/) { return false; }
+
+  /// The time given to `set_deadline` is over. Default: end with `idle_timeout`.
+  virtual void on_deadline(TcpConnection& connection);
 
   /// The server is draining: finish what is under way and close. Default: close after flushing.
   virtual void on_drain(TcpConnection& connection);
@@ -62,6 +68,7 @@ struct TcpOptions {
   std::size_t max_connections_per_peer = 10'000;  ///< by IP address; loopback is exempt
   Duration idle_timeout = {};                     ///< 0: none; a connection may set its own
   Duration write_timeout = 30_s;                  ///< longest time without the peer taking any byte
+  Duration linger_time = 2_s;                     ///< after our close: how long a peer may go on sending
   std::size_t high_water = 1_MiB;                 ///< buffered output above this pauses reading
   std::size_t low_water = 256_KiB;                ///< and at or below this resumes it
   std::size_t max_unconsumed = 64_MiB;            ///< a guard: handlers keep their own, smaller limits
@@ -114,7 +121,7 @@ class TcpConnection {
   /// Unconsumed data is shown again, in a later call, never inside this one.
   void resume_reading();
 
-  /// Flushes, tells the peer that nothing more follows, reads and discards until it closes (at most 2 s, so that our
+  /// Flushes, tells the peer that nothing more follows, reads and discards until it closes (at most `linger_time`, so that our
   /// last words are not lost to a reset), then `on_closed(local)`. No more data is shown.
   void close();
   /// Ends now and drops what is buffered. `on_closed` comes in a later call. The peer sees a reset.
@@ -123,6 +130,9 @@ class TcpConnection {
 
   /// 0 switches it off. Counted from the last byte read.
   void set_idle_timeout(Duration timeout);
+  /// `on_deadline` comes once, `from_now` later; 0 takes it back. One per connection: the last one counts. Accurate to a
+  /// quarter of the shortest time in use on the shard (5 to 250 ms).
+  void set_deadline(Duration from_now);
   void set_water_marks(std::size_t low, std::size_t high);
 
   [[nodiscard]] const Address& peer() const;
@@ -196,9 +206,24 @@ class TcpServer {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Connects to a numeric address (or `localhost`) on the current shard; `handler` is called as for a server's
-/// connection. `unavailable` with errno's text when refused, `timed_out` after `timeout`.
-Async<TcpConnection*> tcp_connect(Address address, Duration timeout, std::shared_ptr<TcpHandler> handler,
-                                  TcpOptions options = {});
+/// Outgoing connections with the same handlers.
+class TcpClient {
+ public:
+  TcpClient(runtime::Shards& shards, TcpOptions options = {});
+  ~TcpClient();  ///< as `stop`
+  TcpClient(const TcpClient&) = delete;
+  TcpClient& operator=(const TcpClient&) = delete;
+
+  /// Connects on the current shard; `handler->on_open` is called before it returns. `unavailable` with errno's text when
+  /// refused, `timed_out` after `timeout`.
+  Async<void> connect(Address address, Duration timeout, std::shared_ptr<TcpHandler> handler);
+  /// Aborts all connections; as TcpServer::stop.
+  void stop();
+
+  struct Impl;
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
 
 }  // namespace flux::net

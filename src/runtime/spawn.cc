@@ -74,6 +74,14 @@ void spawn(Shard& shard, Async<void> task, std::string name) {
   });
 }
 
+void spawn_now(Async<void> task, std::string name) {
+  Shard* const shard = Shard::current();
+  CHECK(shard != nullptr);
+  RootNode* const root = run_root(std::move(task), std::move(name)).root;
+  shard->impl().roots.add(*root);
+  root->handle.resume();
+}
+
 Async<void> sleep(Duration duration, CancelToken token) {
   Completion<> done;
   const auto cancelled = token.on_cancel([done] { done.resolve(fail(ErrorCode::cancelled, "the wait was cancelled")); });

@@ -19,6 +19,9 @@ namespace flux::runtime {
 /// with `name`. What still waits when the shard stops is destroyed. Any thread.
 void spawn(Shard& shard, Async<void> task, std::string name = "task");
 
+/// The same on the current shard, begun within the call: no hop, so for what may well be done without waiting.
+void spawn_now(Async<void> task, std::string name = "task");
+
 /// Who hears of failed spawned tasks. The default writes one line to stderr; `app` sets the log's. Set it before shards
 /// start.
 using SpawnErrorHook = void (*)(std::string_view task_name, const Error& error);
