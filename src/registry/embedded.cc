@@ -162,7 +162,7 @@ void Embedded::follow(const Effects& effects) {
       directory_.load(effect.tenant, effect.device, effect.row->created_at, settings_of(effect.tenant, *effect.row));
     } else {
       directory_.remove(effect.tenant, effect.device);
-      if (device_removed_) device_removed_(effect.tenant, effect.device);
+      for (const auto& removed : device_removed_) removed(effect.tenant, effect.device);
     }
   }
   if (effects.changes) {

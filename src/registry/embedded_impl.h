@@ -38,7 +38,7 @@ class Embedded final : public EmbeddedRegistry {
 
   Result<> flush_blocking() override;
   void on_device_removed(std::function<void(TenantId, const std::string&)> removed) override {
-    device_removed_ = std::move(removed);
+    device_removed_.push_back(std::move(removed));
   }
 
   Async<DeviceList> list_devices(TenantId tenant, DeviceFilter filter, DeviceSort sort, Page page) override;
@@ -130,7 +130,7 @@ class Embedded final : public EmbeddedRegistry {
   store::Database& database_;
   Directory& directory_;
   runtime::Workers& workers_;
-  std::function<void(TenantId, const std::string&)> device_removed_;
+  std::vector<std::function<void(TenantId, const std::string&)>> device_removed_;
 
   // Writer: deletes whose commit is still to come (memory has the device, the database has it no more), and the rows of
   // sets of fields.
