@@ -118,7 +118,7 @@ setup_web() {
   lock=$(sha256sum <"$root/web/package-lock.json")
   [ "$(cat "$stamp" 2>/dev/null)" != "$lock" ] || return 0
   say "installing the web app's packages"
-  (cd "$root/web" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 || fail "npm ci did not succeed"
+  (cd "$root/web" && npm_config_update_notifier=false npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 || fail "npm ci did not succeed"
   echo "$lock" >"$stamp"
 }
 
