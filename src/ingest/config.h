@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "config/bytes.h"
+#include "core/time.h"
+
+namespace flux::ingest {
+
+/// How readings are gathered into batches for the log.
+struct OutboxConfig {
+  config::Bytes batch_bytes = 1_MiB;
+  Duration spacing = 1_ms;
+  config::Bytes pending_bytes = 32_MiB;
+  config::Bytes log_queue_bytes = 128_MiB;
+  Duration retry_time = 2_s;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("batch_bytes", batch_bytes, "A batch of this size goes to the log at once.", {.min = 4_KiB, .max = 64_MiB});
+    fields("spacing", spacing,
+           "Least time between two batches of one core for one partition; the first after a pause goes at once. More "
+           "gathers larger batches, which cost less, and answers later.",
+           {.min = 0_ms, .max = 1_s});
+    fields("pending_bytes", pending_bytes,
+           "Readings of one core that are not yet durable; beyond it connections are read no further and HTTP answers 429.",
+           {.min = 1_MiB});
+    fields("log_queue_bytes", log_queue_bytes, "The same for all that waits in the log.", {.min = 1_MiB});
+    fields("retry_time", retry_time,
+           "How long a batch that the log could not take (full queue, full disk) is tried again before its senders are told.",
+           {.min = 0_ms, .max = 60_s});
+  }
+};
+
+/// What one message may hold.
+struct LimitsConfig {
+  std::uint32_t readings_per_message = 100'000;
+  std::uint32_t metrics_per_reading = 1'024;
+  config::Bytes string_bytes = 16_KiB;
+  std::uint32_t devices = 1'000'000;
+  std::uint32_t cached_devices = 100'000;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("readings_per_message", readings_per_message, "Reading objects in one message.", {.min = 1, .max = 1'000'000});
+    fields("metrics_per_reading", metrics_per_reading, "Values in one reading object.", {.min = 1, .max = 65'536});
+    fields("string_bytes", string_bytes, "One text value.", {.min = 1, .max = 1_MiB});
+    fields("devices", devices, "Devices of all tenants; credentials that may create devices create no more beyond it.", {.min = 1});
+    fields("cached_devices", cached_devices, "Devices whose shapes one core keeps at hand.", {.min = 100});
+  }
+};
+
+struct MqttConfig {
+  bool enabled = true;
+  std::string host = "0.0.0.0";
+  std::uint16_t port = 1883;
+  config::Bytes packet_bytes = 1_MiB;
+  Duration connect_timeout = 10_s;
+  Duration keep_alive_max = 30_min;
+  std::uint16_t receive_maximum = 1'000;
+  std::uint16_t topic_aliases = 32;
+  std::uint16_t subscriptions = 100;
+  std::uint32_t connections = 100'000;
+  std::uint32_t connections_per_address = 10'000;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("enabled", enabled, "Whether devices are served by MQTT.");
+    fields("host", host, "Address that the MQTT port is bound to.");
+    fields("port", port, "MQTT port; 0 takes a free one.");
+    fields("packet_bytes", packet_bytes, "Largest packet that a device may send.", {.min = 1_KiB, .max = 64_MiB});
+    fields("connect_timeout", connect_timeout, "Time from the connection to a complete CONNECT.", {.min = 100_ms, .max = 5_min});
+    fields("keep_alive_max", keep_alive_max,
+           "Longest keep alive time: MQTT 5 devices that ask for more or none are told to use this; for older ones it is "
+           "applied as if they had asked for it.",
+           {.min = 1_s, .max = 18_h});
+    fields("receive_maximum", receive_maximum, "QoS 1 messages of one connection that wait for their PUBACK.", {.min = 1});
+    fields("topic_aliases", topic_aliases, "Topic aliases that a MQTT 5 device may set.");
+    fields("subscriptions", subscriptions, "Topic filters of one connection.");
+    fields("connections", connections, "Open MQTT connections.", {.min = 1});
+    fields("connections_per_address", connections_per_address, "The same from one IP address; loopback is exempt.", {.min = 1});
+  }
+};
+
+struct HttpConfig {
+  config::Bytes body_bytes = 8_MiB;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("body_bytes", body_bytes, "Largest body of POST /api/v1/telemetry, decompressed.", {.min = 1_KiB, .max = 256_MiB});
+  }
+};
+
+struct Config {
+  OutboxConfig outbox;
+  LimitsConfig limits;
+  MqttConfig mqtt;
+  HttpConfig http;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields.group("outbox", outbox);
+    fields.group("limits", limits);
+    fields.group("mqtt", mqtt);
+    fields.group("http", http);
+  }
+};
+
+}  // namespace flux::ingest

@@ -1,0 +1,76 @@
+#include "ingest/ingest.h"
+
+#include "runtime/completion.h"
+#include "runtime/spawn.h"
+
+namespace flux::ingest {
+namespace {
+
+constexpr Duration kDrainTime = 8_s;
+
+Async<void> flush_on_shard(Outbox* outbox, runtime::Completion<> done) {
+  auto result = co_await outbox->flush();
+  done.resolve(std::move(result));
+  co_return {};
+}
+
+}  // namespace
+
+IngestService::IngestService(Config config, Needs needs)
+    : config_(std::move(config)),
+      needs_(std::move(needs)),
+      metrics_(needs_.metrics),
+      admission_(needs_.directory, config_.limits),
+      http_(shards_, config_.http, metrics_, needs_.connection_log, needs_.users) {
+  for (auto& shard : needs_.shards) {
+    shards_.push_back(std::make_unique<ShardIngest>(*shard, needs_.bus, admission_, needs_.authenticator, config_,
+                                                    metrics_));
+  }
+}
+
+IngestService::~IngestService() = default;
+
+void IngestService::mount(const net::Router::Group& api) { http_.mount(api); }
+
+std::optional<net::Address> IngestService::mqtt_address() const {
+  if (!mqtt_) return std::nullopt;
+  return mqtt_->address();
+}
+
+Async<void> IngestService::start() {
+  if (!config_.mqtt.enabled) co_return {};
+  auto endpoint = std::make_unique<mqtt::Endpoint>(needs_.shards, shards_, config_.mqtt, metrics_, needs_.authenticator,
+                                                   needs_.connection_log);
+  CO_DO(endpoint->listen());
+  mqtt_ = std::move(endpoint);
+  co_return {};
+}
+
+Async<void> IngestService::drain() {
+  Result<> outcome;
+  if (mqtt_) outcome = co_await mqtt_->drain(kDrainTime);
+  for (auto& shard : shards_) {
+    runtime::Completion<> done;
+    auto flush = flush_on_shard(shard->outbox.get(), done);
+    runtime::spawn(shard->shard, std::move(flush), "outbox flush");
+    auto flushed = co_await done;
+    if (!flushed && outcome) outcome = std::move(flushed);
+  }
+  co_return outcome;
+}
+
+Async<void> IngestService::stop() {
+  if (mqtt_) CO_DO(co_await mqtt_->close());
+  for (auto& shard : shards_) {
+    runtime::Completion<> done;
+    shard->shard.post([outbox = shard->outbox, done] {
+      outbox->close();
+      done.resolve({});
+    });
+    CO_DO(co_await done);
+  }
+  mqtt_.reset();
+  co_return {};
+}
+
+}  // namespace flux::ingest

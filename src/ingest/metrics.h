@@ -1,0 +1,56 @@
+#pragma once
+
+#include "observe/metrics.h"
+
+namespace flux::ingest {
+
+/// One for the process; written from every shard.
+struct Metrics {
+  explicit Metrics(metrics::Registry& r)
+      : readings_mqtt(r.counter("fluxgate_ingest_readings_total", kReadings, {{"protocol", "mqtt"}})),
+        readings_http(r.counter("fluxgate_ingest_readings_total", kReadings, {{"protocol", "http"}})),
+        messages_mqtt(r.counter("fluxgate_ingest_messages_total", kMessages, {{"protocol", "mqtt"}})),
+        messages_http(r.counter("fluxgate_ingest_messages_total", kMessages, {{"protocol", "http"}})),
+        refused_values(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "value"}})),
+        refused_payload(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "payload"}})),
+        refused_topic(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "topic"}})),
+        refused_device(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "not_authorized"}})),
+        refused_busy(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "busy"}})),
+        batches(r.counter("fluxgate_ingest_batches_total", "Batches that became durable in the log.")),
+        batch_readings(r.histogram("fluxgate_ingest_batch_readings", "Readings in a batch.",
+                                   metrics::Buckets::log_linear(1, 65'536, 1))),
+        durable_seconds(r.histogram("fluxgate_ingest_durable_seconds", "From sealing a batch until it was durable.",
+                                    metrics::Buckets::seconds())),
+        retries(r.counter("fluxgate_ingest_publish_retries_total", "Batches offered to the log again.")),
+        failures(r.counter("fluxgate_ingest_publish_failures_total", "Batches that the log did not take in the end.")),
+        pauses(r.counter("fluxgate_ingest_pauses_total", "Times that connections were held back by a full outbox.")),
+        pending_bytes(r.gauge("fluxgate_ingest_pending_bytes", "Readings taken and not yet durable.")),
+        mqtt_connections(r.gauge("fluxgate_ingest_mqtt_connections", "MQTT sessions that are connected.")),
+        mqtt_connects(r.counter("fluxgate_ingest_mqtt_connects_total", "CONNECT packets that were accepted.")),
+        mqtt_connects_refused(r.counter("fluxgate_ingest_mqtt_connects_refused_total", "CONNECT packets refused.")),
+        mqtt_protocol_errors(r.counter("fluxgate_ingest_mqtt_protocol_errors_total",
+                                       "MQTT connections ended because of what they sent.")),
+        mqtt_timeouts(r.counter("fluxgate_ingest_mqtt_timeouts_total", "MQTT connections ended for their silence.")),
+        mqtt_takeovers(r.counter("fluxgate_ingest_mqtt_takeovers_total",
+                                 "MQTT sessions ended by another of the same client identifier.")),
+        mqtt_retain_not_kept(r.counter("fluxgate_ingest_mqtt_retain_not_kept_total",
+                                       "MQTT 3.1.1 messages with the retain flag: taken as readings, not retained.")),
+        mqtt_delivered(r.counter("fluxgate_ingest_mqtt_delivered_total", "Messages sent to MQTT subscribers.")),
+        mqtt_undelivered(r.counter("fluxgate_ingest_mqtt_undelivered_total",
+                                   "Messages not sent to MQTT subscribers that read too slowly.")) {}
+
+  static constexpr const char* kReadings = "Values taken into batches.";
+  static constexpr const char* kMessages = "Messages that were read, accepted or not.";
+  static constexpr const char* kRefused = "Values (or whole messages) refused before acknowledgement.";
+
+  metrics::Counter &readings_mqtt, &readings_http, &messages_mqtt, &messages_http;
+  metrics::Counter &refused_values, &refused_payload, &refused_topic, &refused_device, &refused_busy;
+  metrics::Counter& batches;
+  metrics::Histogram &batch_readings, &durable_seconds;
+  metrics::Counter &retries, &failures, &pauses;
+  metrics::Gauge &pending_bytes, &mqtt_connections;
+  metrics::Counter &mqtt_connects, &mqtt_connects_refused, &mqtt_protocol_errors, &mqtt_timeouts, &mqtt_takeovers;
+  metrics::Counter &mqtt_retain_not_kept, &mqtt_delivered, &mqtt_undelivered;
+};
+
+}  // namespace flux::ingest

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+#include <unordered_set>
+#include <vector>
+
+#include "ingest/mqtt/client_table.h"
+#include "ingest/mqtt/session.h"
+#include "ingest/mqtt/subscribers.h"
+#include "ingest/shard_ingest.h"
+#include "net/tcp.h"
+#include "runtime/shard.h"
+
+namespace flux::ingest::mqtt {
+
+/// The MQTT port: accepts connections and makes their sessions.
+class Endpoint {
+ public:
+  /// `shards` has one entry for each of `threads`, by index. All references outlive the endpoint.
+  Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIngest>>& shards, const MqttConfig& config,
+           Metrics& metrics, auth::DeviceAuthenticator& authenticator, registry::ConnectionLog& log);
+  ~Endpoint();
+
+  Result<> listen();
+  [[nodiscard]] net::Address address() const { return server_->address(); }
+  [[nodiscard]] std::size_t connections() const { return server_->connections(); }
+  /// No new connections; each session ends when its messages are acknowledged.
+  Async<void> drain(Duration limit) { return server_->drain(limit); }
+  Async<void> close() { return server_->close(); }
+
+ private:
+  runtime::Shards& threads_;
+  const MqttConfig config_;
+  ClientTable clients_;
+  Subscribers subscribers_;
+  std::vector<std::unordered_set<Session*>> sessions_;
+  Context context_;
+  std::unique_ptr<net::TcpServer> server_;
+  auth::DeviceAuthenticator::Subscription revocations_;
+};
+
+}  // namespace flux::ingest::mqtt

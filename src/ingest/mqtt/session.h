@@ -1,0 +1,162 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "auth/device_auth.h"
+#include "ingest/config.h"
+#include "ingest/metrics.h"
+#include "ingest/mqtt/client_table.h"
+#include "ingest/mqtt/subscribers.h"
+#include "ingest/outbox.h"
+#include "ingest/telemetry.h"
+#include "ingest/trace.h"
+#include "net/tcp.h"
+#include "wire/mqtt/decode.h"
+#include "wire/mqtt/encode.h"
+
+namespace flux::ingest::mqtt {
+
+class Session;
+
+/// What the sessions of a node share.
+struct Context {
+  const MqttConfig& config;
+  Metrics& metrics;
+  const auth::DeviceAuthenticator& authenticator;
+  registry::ConnectionLog& log;
+  ClientTable& clients;
+  Subscribers& subscribers;
+  std::vector<std::unordered_set<Session*>>& sessions;  ///< the connected ones, by shard; each touches its own
+};
+
+/// One MQTT connection, from its first byte to its last. Lives on the shard that accepted it.
+///
+/// A PUBLISH of QoS 1 is acknowledged when its readings are durable in the log, in the order in which they came. What
+/// cannot be taken is acknowledged too, so that one bad message does not block the others: MQTT 5 with the reason code
+/// and a sentence, 3.1.1 (which has no word for it) with a plain PUBACK, counted and shown in the connection log. Only
+/// when the log itself failed does a 3.1.1 message stay without PUBACK, and the connection ends: the device sends it again.
+///
+/// Sessions end with their connection (`session present` is always 0), so there is nothing to resume.
+class Session final : public net::TcpHandler, public Answerer, public std::enable_shared_from_this<Session> {
+ public:
+  Session(const Context& context, TelemetryIntake& intake, Outbox& outbox, net::TcpConnection& connection);
+  ~Session() override;
+
+  // net::TcpHandler
+  void on_open(net::TcpConnection& connection) override;
+  std::size_t on_data(net::TcpConnection& connection, std::span<const std::byte> data) override;
+  void on_closed(net::TcpConnection& connection, net::CloseReason reason) override;
+  void on_deadline(net::TcpConnection& connection) override;
+  void on_drain(net::TcpConnection& connection) override;
+
+  // Answerer
+  void on_batch(std::uint64_t first, std::uint64_t last, const Result<>& result) override;
+
+  /// Another connection has come with the same client identifier. On the shard.
+  void taken_over();
+  /// Its credential was revoked. On the shard.
+  void revoked(const auth::Identity& identity);
+
+  enum class Delivery : std::uint8_t { sent, dropped, not_wanted };
+  Delivery deliver(TenantId tenant, std::string_view topic, std::uint64_t publisher,
+                   const net::SharedBytes& frame_3, const net::SharedBytes& frame_5);
+
+  [[nodiscard]] runtime::Shard& shard() const { return shard_; }
+
+ private:
+  enum class State : std::uint8_t { waiting, connected, ending, gone };
+  /// Whether the packet at hand was dealt with, or must be shown again when there is room.
+  enum class Handled : std::uint8_t { taken, hold };
+
+  /// A QoS 1 message that was not yet acknowledged.
+  struct Unacknowledged {
+    std::uint16_t packet_id = 0;
+    std::uint32_t batches = 0;  ///< that hold readings of it and are not yet durable
+    wire::mqtt::Reason reason = wire::mqtt::Reason::success;
+    bool lost = false;          ///< the log did not take it
+    std::string note;           ///< for the reason string
+  };
+  struct Refusal {
+    wire::mqtt::Reason reason;
+    Error error;
+  };
+  struct OwnWill {
+    std::string topic;
+    std::string payload;
+  };
+
+  Handled handle(const wire::mqtt::Frame& frame);
+  void handle_connect(const wire::mqtt::Frame& frame);
+  std::optional<Refusal> check_connect(const wire::mqtt::Connect& connect, const wire::mqtt::Properties& properties);
+  void refuse_connect(wire::mqtt::Reason reason, std::string_view message, registry::ConnectionStage stage);
+  void accept_connect(const wire::mqtt::Connect& connect, const wire::mqtt::Properties& properties);
+  Handled handle_publish(const wire::mqtt::Frame& frame);
+  bool resolve_alias(const wire::mqtt::Publish& publish, std::string_view& topic);
+  std::optional<Refusal> take(std::string_view topic, std::string_view payload, std::uint8_t qos, std::uint16_t packet_id);
+  std::optional<Refusal> find_device(std::string_view topic);
+  void note_presence();
+  void handle_subscribe(const wire::mqtt::Frame& frame);
+  wire::mqtt::Reason grant(std::string_view filter, const wire::mqtt::SubscribeOptions& options, std::string& why);
+  void handle_unsubscribe(const wire::mqtt::Frame& frame);
+  void handle_disconnect(const wire::mqtt::Frame& frame);
+
+  void acknowledge_ready();
+  void write_puback(const Unacknowledged& message);
+  void hold_for_room();
+  void publish_will();
+  /// Says why (MQTT 5) and closes.
+  void end(wire::mqtt::Reason reason, std::string_view message);
+  void fault(const wire::mqtt::Fault& fault);
+  void flush();
+  void leave();
+  void write_notice(wire::mqtt::Reason reason, std::string_view message);
+  [[nodiscard]] bool v5() const { return version_ == wire::mqtt::Version::v5; }
+
+  const Context& context_;
+  TelemetryIntake& intake_;
+  Outbox& outbox_;
+  runtime::Shard& shard_;
+  net::TcpConnection* connection_;  // null once it has gone
+  Tracer tracer_;
+
+  State state_ = State::waiting;
+  wire::mqtt::Version version_ = wire::mqtt::Version::v3_1_1;
+  std::string client_id_;
+  std::string client_key_;
+  auth::IdentityPtr identity_;
+  Duration silence_allowed_{};  // one and a half keep alive times
+  Duration last_read_{};
+  Time now_{};  // of the read at hand
+  std::optional<OwnWill> will_;
+  bool explain_ = true;                       // the client wants reason strings
+  std::size_t client_packet_bytes_ = SIZE_MAX;  // the largest that it takes
+
+  std::string topic_;       // of the last message
+  DeviceSlotPtr slot_;      // its device; null when the payload names it
+  bool topic_known_ = false;
+  std::vector<std::string> aliases_;
+  std::unordered_set<registry::DeviceEntryPtr> present_;  // counted as connected by this session
+  bool first_reading_ = true;
+
+  std::deque<Unacknowledged> unacknowledged_;
+  std::uint64_t first_ticket_ = 0;  // of the front
+  std::string out_;                 // written at the end of each call
+  bool paused_ = false;
+  bool draining_ = false;
+
+  std::vector<std::pair<std::string, wire::mqtt::SubscribeOptions>> subscriptions_;
+  wire::mqtt::Properties properties_;
+  wire::mqtt::Properties will_properties_;
+  std::uint64_t messages_ = 0;  // counted once per read
+  std::uint64_t readings_ = 0;
+};
+
+}  // namespace flux::ingest::mqtt

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+
+#include "auth/device_auth.h"
+#include "ingest/config.h"
+#include "ingest/outbox.h"
+#include "ingest/telemetry.h"
+#include "runtime/shard.h"
+
+namespace flux::ingest {
+
+/// What ingest keeps on one shard, for all protocols.
+struct ShardIngest {
+  ShardIngest(runtime::Shard& on, bus::Bus& bus, const Admission& admission,
+              const auth::DeviceAuthenticator& authenticator, const Config& config, Metrics& metrics)
+      : shard(on),
+        outbox(std::make_shared<Outbox>(on, bus.producer(), bus.partition_count(), config.outbox, metrics)),
+        intake(*outbox, admission, config.limits),
+        credentials(authenticator) {}
+
+  runtime::Shard& shard;
+  std::shared_ptr<Outbox> outbox;
+  TelemetryIntake intake;
+  auth::DeviceAuthCache credentials;  ///< of HTTP requests
+};
+
+}  // namespace flux::ingest
