@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -82,7 +83,7 @@ class Runner(unittest.TestCase):
         path = Path(folder.name) / name
         path.write_text(text)
         runner.RESULTS.mkdir(parents=True, exist_ok=True)
-        outcome = runner.run_file("sample", path, sys.executable, {"PATH": "/usr/local/bin:/usr/bin:/bin"})
+        outcome = runner.run_file("sample", path, sys.executable, {"PATH": os.environ["PATH"]})
         self.addCleanup(outcome.log.unlink)
         self.addCleanup(lambda: outcome.log.with_suffix(".report").unlink(missing_ok=True))
         return outcome
