@@ -6,13 +6,18 @@
 enable_language(ASM)
 
 function(flux_embed target name dir)
+  # The page of a web app names its files by their hashes, so it changes with each of them.
+  set(inputs ${dir}/index.html)
+  if(NOT EXISTS ${inputs})
+    file(GLOB_RECURSE inputs CONFIGURE_DEPENDS ${dir}/*)
+  endif()
   set(out ${CMAKE_BINARY_DIR}/embedded)
   set(tool ${CMAKE_SOURCE_DIR}/tools/embed.py)
   add_custom_command(
     OUTPUT ${out}/${name}.cc ${out}/${name}.bin
     BYPRODUCTS ${out}/${name}.h ${out}/${name}.S
     COMMAND python3 ${tool} --name ${name} --out ${out} --depfile ${out}/${name}.d ${dir}
-    DEPENDS ${tool} ${dir}/index.html
+    DEPENDS ${tool} ${inputs}
     DEPFILE ${out}/${name}.d VERBATIM
     COMMENT "Embedding ${name}")
   set_source_files_properties(${out}/${name}.S PROPERTIES GENERATED ON OBJECT_DEPENDS ${out}/${name}.bin)

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "net/router.h"
+
+namespace flux::gateway {
+
+/// Serves the web app that is built into the program: its files, and for every other path that is no API its page, so
+/// that links into the app work.
+void mount_web_app(net::Router::Group open);
+
+}  // namespace flux::gateway
