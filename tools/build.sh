@@ -77,6 +77,7 @@ targets_like() { # PRESET PATTERN
 
 run_benches() {
   local room target targets
+  configure bench
   if [ $# -eq 0 ]; then targets=$(targets_like bench 'flux_[a-z]*_bench')
   else targets=$(for room in "$@"; do echo "flux_${room}_bench"; done)
   fi
