@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <utility>
@@ -82,6 +83,8 @@ struct CredentialsIndex {
   mutable std::shared_mutex mutex;
   boost::unordered_flat_map<SecretHash, Entry, SecretHashHash> entries;
   boost::unordered_flat_map<DeviceKey, std::vector<SecretHash>, DeviceKeyHash> of_device;
+
+  std::atomic<bool> tidying{false};  // one round at a time
 
   struct Listener {
     std::recursive_mutex mutex;  // recursive: a listener may end itself
@@ -468,6 +471,7 @@ void EmbeddedCredentials::tidy(Time now) {
     std::vector<Use> uses;
     std::vector<SecretHash> expired;
   };
+  if (index_->tidying.exchange(true)) return;
   const auto found = std::make_shared<Found>();
   // The look through all of them happens on the database's thread too.
   database_.submit_write(
@@ -492,6 +496,7 @@ void EmbeddedCredentials::tidy(Time now) {
         return {};
       },
       [index = index_, found](const Result<>& result) {
+        index->tidying = false;
         if (!result) return;  // the next round tries again
         {
           const std::unique_lock lock(index->mutex);
