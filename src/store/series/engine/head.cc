@@ -142,11 +142,12 @@ Run gather(std::span<const ColumnView> columns, TimeRange range, std::span<const
   }
   if (ascends) return run;
 
-  // Rows of one append are in order already; a stable sort keeps them so.
+  // Rows of one append stand in their order.
   std::vector<std::uint32_t> rows(run.times.size());
   for (std::uint32_t i = 0; i < rows.size(); ++i) rows[i] = i;
-  std::ranges::stable_sort(rows, [&](std::uint32_t a, std::uint32_t b) {
-    return run.times[a] != run.times[b] ? run.times[a] < run.times[b] : orders[a] < orders[b];
+  std::ranges::sort(rows, [&](std::uint32_t a, std::uint32_t b) {
+    if (run.times[a] != run.times[b]) return run.times[a] < run.times[b];
+    return orders[a] != orders[b] ? orders[a] < orders[b] : a < b;
   });
   Run sorted;
   sorted.times.reserve(rows.size());

@@ -75,13 +75,18 @@ class ShapeHead {
   std::vector<NewestInHead> newest_;
 };
 
+struct FingerprintHash {
+  using is_avalanching = void;
+  std::size_t operator()(const Fingerprint& f) const noexcept { return f.low; }
+};
+
 /// Every shape's rows of one partition since the last cut.
 struct Head {
   std::uint64_t flush = 0;  ///< the number that it is flushed under
   PartitionId partition;
   std::uint32_t next_order = 1;
   std::deque<ShapeHead> shapes;
-  boost::unordered_flat_map<Fingerprint, std::vector<ShapeHead*>> by_stem;
+  boost::unordered_flat_map<Fingerprint, std::vector<ShapeHead*>, FingerprintHash> by_stem;
   TextArena texts;
   std::uint64_t values = 0;
   std::size_t bytes = 0;

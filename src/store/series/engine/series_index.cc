@@ -237,7 +237,8 @@ const std::vector<SeriesIndex::StemNumber>* SeriesIndex::candidates(const Series
 SelectedSeries SeriesIndex::selected(SeriesNumber number) const {
   const SeriesRow& row = series_[number];
   const StemRow& stem = stems_[row.stem];
-  return {number, stem.fingerprint, text(row.field), row.type, stem.partition, stem.many_partitions};
+  return {number, stem.fingerprint, text(row.field), row.type, stem.partition, stem.many_partitions,
+          row.state == State::unknown};
 }
 
 int SeriesIndex::compare_tags(const StemRow& a, const StemRow& b) const {

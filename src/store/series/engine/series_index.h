@@ -34,6 +34,7 @@ struct SelectedSeries {
   ValueType type = ValueType::float64;
   PartitionId partition;
   bool many_partitions = false;  ///< has lived in several: heads of all may have readings
+  bool unknown = false;          ///< readings were erased; whether any is left takes a look
 };
 
 /// All series of the store, by what they are: stems and their fields, found by device, tag and measurement.

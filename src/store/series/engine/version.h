@@ -28,6 +28,13 @@ constexpr bool overlaps(std::int64_t first, std::int64_t last, const TimeRange& 
   return range.from < range.to && last >= range.from.ns && (first < range.to.ns || range.to == Time::max());
 }
 
+bool matches(const SeriesSelector& selector, const Stem& stem, std::string_view field);
+
+/// Whether a delete holds for a series that a part has.
+inline bool applies(const Tombstone& tombstone, const Stem& stem, std::string_view field) {
+  return tombstone.partition == stem.partition && matches(tombstone.selector, stem, field);
+}
+
 struct LivePart {
   PartPtr part;
   std::uint64_t erased_to = 0;  ///< tombstones of later flushes still have to be applied to what is read
