@@ -142,6 +142,8 @@ lint_sources() {
   fi
   if [ -n "$sources" ]; then
     configure debug
+    # shellcheck disable=SC2046
+    build_cpp debug $(targets_like debug 'flux_pch_[a-z]*') $(targets_like debug 'flux_embedded_[a-z]*')
     say "clang-tidy of $(wc -l <<<"$sources") files"
     xargs -r -n 1 -P "$jobs" clang-tidy-19 -p build/debug --quiet --warnings-as-errors='*' <<<"$sources" 2>/dev/null ||
       fail "clang-tidy has findings"
