@@ -99,7 +99,7 @@ TEST(Pipeline, PassesAFaultlessBatchAsTheVeryObject) {
   EXPECT_EQ(outputs.readings.contexts[0]->device, "pump-1");
   EXPECT_EQ(words(outputs, "type"), (std::vector<std::string>{"device_discovered", "metric_discovered"}));
   EXPECT_EQ(*outputs.signals[1].json,
-            "{\"id\":\"0-0-1\",\"tenant\":1,\"time\":\"2026-01-01T00:00:00Z\",\"device\":\"pump-1\",\"type\":"
+            "{\"tenant\":1,\"id\":\"0-0-1\",\"time\":\"2026-01-01T00:00:00Z\",\"device\":\"pump-1\",\"type\":"
             "\"metric_discovered\",\"message\":\"pump-1 has a new metric: temperature\",\"details\":{\"measurement\":"
             "\"telemetry\",\"metrics\":[{\"name\":\"temperature\",\"type\":\"double\"}]}}");
   EXPECT_TRUE(lane.give(one_row(pump, {to_cell(21.6)})).signals.empty()) << "known by now";
@@ -169,7 +169,7 @@ TEST(Validation, SaysWhyInTheDeadLetter) {
   const Outputs outputs = lane.give(one_row(pump, {to_cell(190.0), to_cell(std::int64_t{5})}, kNow - 1_s));
   ASSERT_EQ(outputs.signals.size(), 1U);
   EXPECT_EQ(*outputs.signals[0].json,
-            "{\"id\":\"0-3-0\",\"tenant\":1,\"time\":\"2025-12-31T23:59:59Z\",\"received_at\":\"2026-01-01T00:00:00Z\","
+            "{\"tenant\":1,\"id\":\"0-3-0\",\"time\":\"2025-12-31T23:59:59Z\",\"received_at\":\"2026-01-01T00:00:00Z\","
             "\"device\":\"pump-1\",\"metric\":\"temperature\",\"value\":190,\"reason\":\"out_of_range\",\"message\":"
             "\"temperature 190 is above the maximum 150 of profile pump\",\"source\":{\"partition\":0,\"offset\":3}}");
   ASSERT_TRUE(outputs.readings.batch);

@@ -67,14 +67,15 @@ void Signals::refuse_record(Reason reason, std::string_view message) {
 std::string Signals::open(TenantId tenant) const {
   std::string json;
   json.reserve(320);
-  json += "{\"id\":\"";
+  json += "{\"tenant\":";
+  json += std::to_string(tenant.value);
+  json += ",\"id\":\"";
   json += std::to_string(input_.partition.value);
   json += '-';
   json += std::to_string(input_.offset.value);
   json += '-';
   json += std::to_string(signals_.size());
-  json += "\",\"tenant\":";
-  json += std::to_string(tenant.value);
+  json += '"';
   return json;
 }
 

@@ -35,7 +35,7 @@ struct Signal {
   std::uint32_t ordinal = 0;                     ///< within the record
   TenantId tenant;
   std::string device;
-  std::shared_ptr<const std::string> json;       ///< as the API shows it, and `tenant` (a number) beside
+  std::shared_ptr<const std::string> json;       ///< as the API shows it, behind `"tenant":N,` (see wire::split_tenant)
 
   std::optional<EventType> event;                ///< none: a dead letter
   DeviceStatePtr state;                          ///< of device events
@@ -46,9 +46,9 @@ struct Signal {
 /// that a replay makes the very same bytes.
 ///
 /// ```
-/// {"id":"3-812-0","tenant":1,"time":"…","received_at":"…","device":"pump-1","metric":"temperature","value":190,
+/// {"tenant":1,"id":"3-812-0","time":"…","received_at":"…","device":"pump-1","metric":"temperature","value":190,
 ///  "reason":"out_of_range","message":"…","source":{"partition":3,"offset":812}}                      a dead letter
-/// {"id":"3-812-1","tenant":1,"time":"…","device":"pump-1","type":"device_silent","message":"…","details":{…}}
+/// {"tenant":1,"id":"3-812-1","time":"…","device":"pump-1","type":"device_silent","message":"…","details":{…}}
 /// ```
 class Signals {
  public:

@@ -57,7 +57,7 @@ class LiveSink {
   virtual ~LiveSink() = default;
   virtual void on_batch(const wire::ProcessedBatch& batch) = 0;
   virtual void on_state(const StateChange& change) = 0;
-  /// `json` is the event as the API shows it, with `tenant` beside.
+  /// `json` is the event as its topic has it.
   virtual void on_event(TenantId tenant, const std::string& device, const std::shared_ptr<const std::string>& json) = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/result.h"
 #include "core/telemetry_batch.h"
 #include "wire/control/control.h"
 
@@ -36,5 +37,14 @@ struct ProcessedBatch {
   std::vector<DeviceContextPtr> contexts;  ///< one per group of `batch`, never null
   Position position;                       ///< of the input record in raw-sensor-data
 };
+
+/// Dead letters and device events lie in their topics as `{"tenant":1,"id":…}`: first whose it is, then what the API
+/// shows.
+struct TopicObject {
+  TenantId tenant;
+  std::string json;  ///< without the tenant
+};
+/// `corrupt` when the text does not begin so.
+Result<TopicObject> split_tenant(std::string_view json);
 
 }  // namespace flux::wire

@@ -1,0 +1,115 @@
+#include "stream/frame.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "observe/json.h"
+
+namespace flux::stream {
+namespace {
+
+template <class T>
+void append_number(std::string& out, T value) {
+  char text[40];
+  const auto [end, status] = std::to_chars(text, text + sizeof text, value);
+  out.append(text, end);
+}
+
+std::int64_t divided(std::int64_t ns, std::int64_t unit) {
+  const std::int64_t quotient = ns / unit;
+  return ns % unit < 0 ? quotient - 1 : quotient;  // downwards, before 1970 too
+}
+
+}  // namespace
+
+Result<TimeFormat> parse_epoch(std::string_view text) {
+  if (text == "s") return TimeFormat::s;
+  if (text == "ms") return TimeFormat::ms;
+  if (text == "us") return TimeFormat::us;
+  if (text == "ns") return TimeFormat::ns;
+  return fail(ErrorCode::invalid_argument, "epoch is one of s, ms, us, ns", "epoch");
+}
+
+std::string_view Frame::op() const {
+  switch (kind) {
+    case Kind::data: return "data";
+    case Kind::state: return "state";
+    case Kind::event: return "event";
+    case Kind::trace: return "trace";
+  }
+  return "?";
+}
+
+std::string Frame::head(std::uint64_t id) const {
+  std::string text = "{\"op\":\"";
+  text += op();
+  text += "\",\"id\":";
+  append_number(text, id);
+  text += ',';
+  return text;
+}
+
+std::string Frame::payload() const {
+  if (kind == Kind::state) return "{" + rest;
+  const std::size_t colon = rest.find(':');
+  return rest.substr(colon + 1, rest.size() - colon - 2);
+}
+
+void append_time(std::string& out, Time time, TimeFormat format) {
+  switch (format) {
+    case TimeFormat::rfc3339: {
+      char text[40];
+      out += '"';
+      out.append(text, format_rfc3339(time, text));
+      out += '"';
+      return;
+    }
+    case TimeFormat::s: return append_number(out, divided(time.ns, 1'000'000'000));
+    case TimeFormat::ms: return append_number(out, divided(time.ns, 1'000'000));
+    case TimeFormat::us: return append_number(out, divided(time.ns, 1'000));
+    case TimeFormat::ns: return append_number(out, time.ns);
+  }
+}
+
+void append_value(std::string& out, ValueType type, Cell cell, std::string_view text) {
+  switch (type) {
+    case ValueType::float64: {
+      const double value = as_float64(cell);
+      if (!std::isfinite(value)) out += "null";
+      else append_number(out, value);
+      return;
+    }
+    case ValueType::int64: return append_number(out, as_int64(cell));
+    case ValueType::uint64: return append_number(out, cell);
+    case ValueType::boolean: out += cell != 0 ? "true" : "false"; return;
+    case ValueType::string: observe::append_json_string(out, text); return;
+  }
+}
+
+FramePtr make_state_frame(std::string_view device, registry::DeviceState state, bool connected, Time last_seen,
+                          TimeFormat format) {
+  auto frame = std::make_shared<Frame>();
+  frame->kind = Frame::Kind::state;
+  std::string& out = frame->rest;
+  out += "\"device\":";
+  observe::append_json_string(out, device);
+  out += ",\"state\":\"";
+  out += registry::to_string(state);
+  out += connected ? "\",\"connected\":true" : "\",\"connected\":false";
+  out += ",\"last_seen\":";
+  if (last_seen == Time::min()) out += "null";
+  else append_time(out, last_seen, format);
+  out += '}';
+  return frame;
+}
+
+FramePtr make_object_frame(Frame::Kind kind, std::string_view json) {
+  auto frame = std::make_shared<Frame>();
+  frame->kind = kind;
+  frame->rest = "\"event\":";
+  frame->rest += json;
+  frame->rest += '}';
+  return frame;
+}
+
+}  // namespace flux::stream

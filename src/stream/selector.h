@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/shape.h"
+#include "wire/processed/processed.h"
+
+namespace flux::stream {
+
+/// What a subscriber wants to see: all conditions hold, an empty one always does.
+struct Selector {
+  TenantId tenant;
+  std::vector<std::string> devices;
+  std::vector<Tag> labels;            ///< each must be there with just this value
+  std::vector<std::string> metrics;
+  friend bool operator==(const Selector&, const Selector&) = default;
+
+  /// Sorted, without repeats: so that equal selections are equal.
+  void normalize();
+  [[nodiscard]] bool matches(const wire::DeviceContext& device) const;
+  [[nodiscard]] bool matches_metric(std::string_view metric) const;
+};
+
+}  // namespace flux::stream
