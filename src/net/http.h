@@ -100,7 +100,8 @@ class HttpRequest {
     return static_cast<const T*>(principal.get());
   }
 
-  /// Set when the peer has gone or the server stops: long work may end early.
+  /// Cancelled when the peer has gone or has ended its side: long work may end early. An answer is sent all the same
+  /// where the peer still reads.
   [[nodiscard]] runtime::CancelToken cancelled() const;
 
  private:

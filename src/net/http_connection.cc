@@ -536,6 +536,11 @@ bool HttpConnection::on_peer_finished(TcpConnection& /*connection*/) {
   peer_finished_ = true;
   // A stream has no end by itself, and nobody sends a request for one and then leaves but to be rid of it.
   const bool streaming = std::ranges::any_of(queue_, [](const Target* exchange) { return exchange->stream != nullptr; });
+  const auto queue = queue_;
+  for (Target* const exchange : queue) {
+    const ExchangeRef keep(exchange);
+    HttpRequestAccess::cancel(exchange->request);
+  }
   return !queue_.empty() && !streaming;
 }
 

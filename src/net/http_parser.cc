@@ -1,5 +1,6 @@
 #include "net/http_parser.h"
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <cstring>
 
@@ -52,9 +53,21 @@ class Parser final : public beast_http::basic_parser<true> {
   void on_finish_impl(error_code&) override {}
 };
 
-ParseFault to_fault(const boost::beast::error_code& error) {
+/// The request line ends with `HTTP/` digit `.` digit: a version, if not one of ours.
+bool names_a_version(std::string_view head) {
+  const auto line = head.substr(0, head.find("\r\n"));
+  if (line.size() < 9 || std::ranges::count(line, ' ') != 2) return false;
+  const auto version = line.substr(line.size() - 9);
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  return version.starts_with(" HTTP/") && digit(version[6]) && version[7] == '.' && digit(version[8]);
+}
+
+ParseFault to_fault(const boost::beast::error_code& error, std::string_view head) {
   using e = beast_http::error;
-  if (error == e::bad_version) return {505, HttpFault::bad_version, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
+  if (error == e::bad_version) {
+    if (!names_a_version(head)) return malformed("the request line does not end with a version");
+    return {505, HttpFault::bad_version, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
+  }
   if (error == e::bad_method) return malformed("the request line does not begin with a method");
   if (error == e::bad_target) return malformed("the request target holds a character that is not allowed");
   if (error == e::bad_field) return malformed("a header name holds a character that is not allowed");
@@ -164,9 +177,9 @@ std::optional<ParseFault> RequestParser::parse_head(std::string_view text, Reque
   const std::size_t used = parser.put(boost::asio::buffer(text.data(), text.size()), error);
   parser.fields = nullptr;
   parser.head = nullptr;
-  if (error && error != beast_http::error::need_more) return to_fault(error);
+  if (error && error != beast_http::error::need_more) return to_fault(error, text);
   if (!parser.is_header_done() || used != text.size()) return malformed("the request head is malformed");
-  if (parser.version != 10 && parser.version != 11) return to_fault(beast_http::error::bad_version);
+  if (parser.version != 10 && parser.version != 11) return to_fault(beast_http::error::bad_version, text);
   head.http_1_0 = parser.version == 10;
   if (auto fault = check_framing(parser, head, fields)) return fault;
   head.keep_alive = parser.keep_alive();
@@ -181,6 +194,7 @@ RequestParser::Fed RequestParser::feed_chunked(std::string_view data, bool (*app
   Fed fed;
   while (!parser.is_done()) {
     const auto rest = data.substr(fed.used);
+    if (rest.empty()) return fed;  // within a chunk Beast would say neither "more" nor anything else
     boost::beast::error_code error;
     fed.used += parser.put(boost::asio::buffer(rest.data(), rest.size()), error);
     if (error == beast_http::error::need_more) {
@@ -192,7 +206,7 @@ RequestParser::Fed RequestParser::feed_chunked(std::string_view data, bool (*app
       return fed;
     }
     if (error) {
-      fed.fault = to_fault(error);
+      fed.fault = to_fault(error, {});
       return fed;
     }
   }
