@@ -39,10 +39,10 @@ std::optional<net::Address> IngestService::mqtt_address() const {
 
 Async<void> IngestService::start() {
   if (!config_.mqtt.enabled) co_return {};
-  auto endpoint = std::make_unique<mqtt::Endpoint>(needs_.shards, shards_, config_.mqtt, metrics_, needs_.authenticator,
-                                                   needs_.connection_log);
-  CO_DO(endpoint->listen());
-  mqtt_ = std::move(endpoint);
+  // Kept even when it cannot listen: a server is destroyed off the shards, with this service.
+  mqtt_ = std::make_unique<mqtt::Endpoint>(needs_.shards, shards_, config_.mqtt, metrics_, needs_.authenticator,
+                                           needs_.connection_log);
+  CO_DO(mqtt_->listen());
   co_return {};
 }
 
@@ -69,7 +69,6 @@ Async<void> IngestService::stop() {
     });
     CO_DO(co_await done);
   }
-  mqtt_.reset();
   co_return {};
 }
 

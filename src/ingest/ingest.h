@@ -33,7 +33,7 @@ class IngestService final : public runtime::Service {
     http::TelemetryEndpoint::UserAccess users = nullptr;  ///< lets people send readings too; may stay empty
   };
 
-  /// All that is needed outlives the service.
+  /// All that is needed outlives the service, which is made and destroyed off the shards.
   IngestService(Config config, Needs needs);
   ~IngestService() override;
 

@@ -1,0 +1,244 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
+
+#include "auth/device_auth.h"
+#include "bus/memory/memory_bus.h"
+#include "ingest/ingest.h"
+#include "net/http_server.h"
+#include "net/test_client.h"
+#include "runtime/spawn.h"
+#include "wire/mqtt/decode.h"
+#include "wire/mqtt/encode.h"
+
+namespace flux::ingest::testing {
+
+/// Knows a few tokens; the password, then the user name, is tried.
+class FakeAuthenticator final : public auth::DeviceAuthenticator {
+ public:
+  using Kind = auth::Identity::Kind;
+  FakeAuthenticator() {
+    add("token-pump-1", Kind::device, "pump-1", false);
+    add("token-pump-2", Kind::device, "pump-2", false);
+    add("key", Kind::ingest_key, "", true);
+    add("key-known-only", Kind::ingest_key, "", false);
+    identities_["expired"] = std::make_shared<auth::Identity>(Kind::device, TenantId{1}, "pump-1", false, "old", Time{1});
+  }
+
+  Result<auth::IdentityPtr> authenticate(const auth::Presented& presented, Time /*now*/) const override {
+    for (const std::string_view token : {presented.password, presented.user_name}) {
+      const auto found = identities_.find(token);
+      if (found != identities_.end()) return found->second;
+    }
+    return fail(ErrorCode::unauthenticated, presented.password.empty() ? "no credential" : "this token is not known");
+  }
+  Subscription on_revoked(std::function<void(const auth::IdentityPtr&)> callback) override {
+    const std::lock_guard lock(mutex_);
+    revoked_ = std::move(callback);
+    return Subscription([this] {
+      const std::lock_guard end(mutex_);
+      revoked_ = nullptr;
+    });
+  }
+  void revoke(std::string_view token) {
+    const std::lock_guard lock(mutex_);
+    if (revoked_) revoked_(identities_.find(token)->second);
+  }
+
+ private:
+  void add(const std::string& token, Kind kind, const std::string& device, bool create) {
+    identities_[token] = std::make_shared<auth::Identity>(kind, TenantId{1}, device, create, token, std::nullopt);
+  }
+  std::map<std::string, auth::IdentityPtr, std::less<>> identities_;
+  std::mutex mutex_;
+  std::function<void(const auth::IdentityPtr&)> revoked_;
+};
+
+/// A node's ingest with a log in memory, on real sockets.
+class Node {
+ public:
+  explicit Node(Config config = {}, std::size_t partitions = 4)
+      : bus(bus::memory::make_memory_bus(partitions)), shards(2) {
+    config.mqtt.host = "127.0.0.1";
+    config.mqtt.port = 0;
+    directory.ensure({1}, "pump-1");
+    directory.ensure({1}, "pump-2");
+    shards.start();
+    service = std::make_unique<IngestService>(
+        config, IngestService::Needs{shards, *bus, directory, authenticator, log, metrics});
+    service->mount(router.group("/api/v1"));
+    net::HttpOptions options;
+    options.tcp.linger_time = 100_ms;
+    http = std::make_unique<net::HttpServer>(shards, router, options);
+    EXPECT_TRUE(http->listen("127.0.0.1", 0));
+    const auto started = runtime::block_on(shards[0], service->start());
+    EXPECT_TRUE(started) << started.error().message;
+  }
+  ~Node() {
+    bus->fail_with(std::nullopt);
+    bus->release();
+    http->stop();
+    if (!stopped) EXPECT_TRUE(runtime::block_on(shards[0], service->stop()));
+    shards.stop();
+    shards.join();
+  }
+  Result<> drain() { return runtime::block_on(shards[0], service->drain()); }
+
+  [[nodiscard]] net::Address mqtt() const { return *service->mqtt_address(); }
+
+  /// Everything in the log: "device@time field=value …" a line, partition by partition.
+  std::vector<std::string> rows() {
+    std::vector<std::string> all;
+    for (std::size_t p = 0; p < bus->partition_count(); ++p) {
+      auto reader = bus->reader(bus::Topic::raw_sensor_data, {static_cast<std::uint16_t>(p)}, {0});
+      EXPECT_TRUE(reader);
+      for (;;) {
+        auto records = (*reader)->read(1 << 20);
+        EXPECT_TRUE(records);
+        if (!records || records->empty()) break;
+        for (const bus::Record& record : *records) add_rows(*record.batch, all);
+      }
+    }
+    return all;
+  }
+  std::size_t readings() {
+    std::size_t count = 0;
+    for (const auto& row : rows()) count += static_cast<std::size_t>(std::ranges::count(row, '='));
+    return count;
+  }
+  double metric(std::string_view name, metrics::Labels labels = {}) { return metrics.value(name, labels); }
+  /// Messages of the connection log, oldest first.
+  std::vector<std::string> trace(std::string_view device) {
+    std::vector<std::string> lines;
+    for (const auto& event : log.recent({1}, device, 100))
+      lines.push_back(std::string(event->ok ? "ok " : "failed ") + std::string(to_string(event->stage)) + ": " + event->message);
+    return lines;
+  }
+
+  std::unique_ptr<bus::memory::MemoryBus> bus;
+  registry::Directory directory;
+  FakeAuthenticator authenticator;
+  registry::ConnectionLog log;
+  metrics::Registry metrics;
+  runtime::Shards shards;
+  net::Router router;
+  std::unique_ptr<IngestService> service;
+  std::unique_ptr<net::HttpServer> http;
+  bool stopped = false;
+
+ private:
+  static void add_rows(const TelemetryBatch& batch, std::vector<std::string>& out) {
+    for (const auto& group : batch.groups()) {
+      for (std::size_t row = 0; row < group.rows(); ++row) {
+        std::string text = group.shape().device() + "@" + to_rfc3339({batch.times(group)[row]});
+        for (std::size_t field = 0; field < group.shape().field_count(); ++field) {
+          if (!batch.has(group, field, row)) continue;
+          const Value value = batch.value(group, field, row);
+          text += " " + group.shape().fields()[field].name + "=";
+          if (const auto* string = std::get_if<std::string>(&value)) text += *string;
+          else if (const auto* truth = std::get_if<bool>(&value)) text += *truth ? "true" : "false";
+          else if (const auto* number = std::get_if<double>(&value)) text += std::to_string(*number).substr(0, std::to_string(*number).find('.') + 3);
+          else text += "?";
+        }
+        out.push_back(std::move(text));
+      }
+    }
+  }
+};
+
+/// A blocking MQTT client made of the codec.
+class MqttClient {
+ public:
+  using Version = wire::mqtt::Version;
+  using Reason = wire::mqtt::Reason;
+
+  MqttClient(const Node& node, Version version) : socket(node.mqtt()), version_(version) {}
+
+  struct Options {
+    std::string client_id = "c";
+    std::string user = "device";
+    std::string password = "token-pump-1";
+    std::uint16_t keep_alive = 60;
+    std::optional<wire::mqtt::Will> will = std::nullopt;
+  };
+  /// The reason of the CONNACK; nothing when the connection ended instead.
+  std::optional<Reason> connect(const Options& options) {
+    wire::mqtt::Connect connect{.version = version_, .keep_alive = options.keep_alive, .client_id = options.client_id};
+    connect.user_name = options.user;
+    connect.password = std::as_bytes(std::span(options.password));
+    connect.will = options.will;
+    std::string bytes;
+    wire::mqtt::encode(connect, properties, {}, bytes);
+    EXPECT_TRUE(socket.send(bytes));
+    const auto frame = next();
+    if (!frame) return std::nullopt;
+    auto connack = wire::mqtt::decode_connack(*frame, version_, received);
+    EXPECT_TRUE(connack) << connack.error().message;
+    return connack ? std::optional(connack->reason) : std::nullopt;
+  }
+
+  std::string publish_bytes(std::string_view topic, std::string_view payload, std::uint16_t id, bool dup = false) {
+    std::string bytes;
+    wire::mqtt::encode(wire::mqtt::Publish{.dup = dup, .qos = static_cast<std::uint8_t>(id > 0 ? 1 : 0), .topic = topic,
+                                           .packet_id = id, .payload = std::as_bytes(std::span(payload))},
+                       version_, {}, bytes);
+    return bytes;
+  }
+  void publish(std::string_view topic, std::string_view payload, std::uint16_t id, bool dup = false) {
+    EXPECT_TRUE(socket.send(publish_bytes(topic, payload, id, dup)));
+  }
+  /// The next packet, which must be a PUBACK: its identifier and reason.
+  std::optional<wire::mqtt::Ack> puback() {
+    const auto frame = next();
+    if (!frame) return std::nullopt;
+    EXPECT_EQ(to_string(frame->type), "PUBACK");
+    auto ack = wire::mqtt::decode_ack(*frame, version_, received);
+    EXPECT_TRUE(ack) << ack.error().message;
+    return ack ? std::optional(*ack) : std::nullopt;
+  }
+  std::string note() const { return std::string(received.reason_string.value_or("")); }
+  /// The reason of the DISCONNECT that must come next.
+  std::optional<Reason> disconnected() {
+    const auto frame = next();
+    if (!frame) return std::nullopt;
+    EXPECT_EQ(to_string(frame->type), "DISCONNECT");
+    auto notice = wire::mqtt::decode_notice(*frame, version_, received);
+    return notice ? std::optional(notice->reason) : std::nullopt;
+  }
+  /// True when a PINGREQ is answered by the very next packet: everything sent before has been read, and nothing else
+  /// was due.
+  bool ping() {
+    std::string bytes;
+    wire::mqtt::encode_pingreq(bytes);
+    if (!socket.send(bytes)) return false;
+    const auto frame = next();
+    return frame && frame->type == wire::mqtt::PacketType::pingresp;
+  }
+  std::optional<wire::mqtt::Frame> next() {
+    packet_ = socket.receive(1);
+    if (packet_.empty()) return std::nullopt;
+    for (;;) {  // the remaining length, then the rest
+      auto frame = wire::mqtt::read_frame(std::as_bytes(std::span(packet_)), 1 << 24);
+      EXPECT_TRUE(frame);
+      if (!frame) return std::nullopt;
+      if (*frame) return **frame;
+      const std::string more = socket.receive(1);
+      if (more.empty()) return std::nullopt;
+      packet_ += more;
+    }
+  }
+  bool ended() { return socket.receive(1).empty(); }
+
+  net::TestClient socket;
+  wire::mqtt::Properties properties;  // of CONNECT
+  wire::mqtt::Properties received;
+
+ private:
+  Version version_;
+  std::string packet_;
+};
+
+}  // namespace flux::ingest::testing
