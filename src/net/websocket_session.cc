@@ -263,9 +263,8 @@ void WebSocketSession::on_data(std::string_view data) {
   const int status = wslay_event_recv(wslay_);
   input_ = {};
   if (status != 0) {
-    connection_.stats().websocket_faults.add();
-    connection_.abort();
-    return;
+    // The frame itself is broken: where the next one begins is not known.
+    return fault(CloseCode::protocol_error, "the frame is malformed");
   }
   settle();
 }
@@ -296,6 +295,7 @@ void WebSocketSession::frame_begins(std::uint8_t opcode, std::uint8_t reserved) 
 
 void WebSocketSession::message(const wslay_event_on_msg_recv_arg& message) {
   if (message.opcode == WSLAY_CONNECTION_CLOSE) {
+    if (!closing_ && message.msg_length == 1) return fault(CloseCode::protocol_error, "half a close code");
     if (!closing_) {
       // An empty close is answered by an empty one, and known to the application as 1005.
       close_code_ = message.status_code != 0 ? message.status_code : 1005;
@@ -306,7 +306,7 @@ void WebSocketSession::message(const wslay_event_on_msg_recv_arg& message) {
     return;
   }
   if (message.opcode != kTextOpcode && message.opcode != kBinaryOpcode) return;  // wslay answers pings
-  if (closing_) return;
+  if (closing_ || finished_) return;
   std::string_view payload(reinterpret_cast<const char*>(message.msg), message.msg_length);
   const auto kind = message.opcode == kTextOpcode ? MessageKind::text : MessageKind::binary;
   if (wslay_get_rsv1(message.rsv) != 0) {
@@ -319,14 +319,21 @@ void WebSocketSession::message(const wslay_event_on_msg_recv_arg& message) {
     payload = inflated_;
   }
   connection_.stats().websocket_messages_in.add();
+  if (wslay_event_want_write(wslay_)) wslay_event_send(wslay_);  // a ping before it is answered before it
   handler_->on_message(*this, kind, payload);
   if (inflated_.capacity() > 64 * 1024) std::string().swap(inflated_);
 }
 
 void WebSocketSession::fault(CloseCode code, std::string_view reason) {
+  if (finished_) return;
   connection_.stats().websocket_faults.add();
-  close(code, reason);
-  wslay_event_shutdown_read(wslay_);
+  closing_ = finished_ = true;
+  close_code_ = static_cast<std::uint16_t>(code);
+  close_reason_ = reason;
+  // By hand: after some errors wslay has a close frame without a code in its own queue.
+  std::string payload{static_cast<char>(close_code_ >> 8), static_cast<char>(close_code_)};
+  connection_.write(std::string_view(frame_of(WSLAY_CONNECTION_CLOSE, payload.append(reason), false)));
+  connection_.close();
 }
 
 void WebSocketSession::send(const SharedFrame& frame) {
