@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
   run_command->callback([&] {
     if (!data_dir.empty()) run_options.flags.emplace_back("server.data_dir", data_dir);
     if (!http_port.empty()) run_options.flags.emplace_back("http.port", http_port);
-    if (!mqtt_port.empty()) run_options.flags.emplace_back("mqtt.port", mqtt_port);
+    if (!mqtt_port.empty()) run_options.flags.emplace_back("ingest.mqtt.port", mqtt_port);
     status = run(run_options);
   });
 

@@ -250,8 +250,22 @@ Result<PrincipalPtr> Accounts::by_bearer(std::string_view token, Time now) const
   if (!record || record->generation != claims.generation)
     return fail(ErrorCode::unauthenticated, "the access token was revoked: sign in again");
   principal->kind = Principal::Kind::access_token;
+  principal->generation = claims.generation;
+  principal->expires_at = claims.expires_at;
   principal->user = record->user;  // the role as it is now, which may be less than when it was issued
   return principal;
+}
+
+bool Accounts::still_good(const Principal& principal, Time now) const {
+  const std::lock_guard lock(impl_->mutex);
+  if (principal.kind == Principal::Kind::session) {
+    const auto at = impl_->sessions.find(principal.session);
+    // The connection itself is use of the session, so only its whole life counts.
+    return at != impl_->sessions.end() && now <= at->second.created_at + impl_->config.session_life;
+  }
+  if (principal.kind != Principal::Kind::access_token) return true;
+  const auto user = impl_->users.find(principal.user.id);
+  return user != impl_->users.end() && user->second.generation == principal.generation && now < principal.expires_at;
 }
 
 PrincipalPtr Accounts::anyone() const {

@@ -59,7 +59,9 @@ struct Principal {
   enum class Kind : std::uint8_t { session, access_token, local, open };
   Kind kind = Kind::session;
   User user;
-  std::string session;  ///< the session's hash, of Kind::session
+  std::string session;           ///< the session's hash, of Kind::session
+  std::uint64_t generation = 0;  ///< of Kind::access_token, as is `expires_at`
+  Time expires_at;
   [[nodiscard]] TenantId tenant() const { return user.tenant; }
   [[nodiscard]] bool allows(Permission permission) const { return auth::allows(user.role, permission); }
 };
@@ -92,6 +94,8 @@ class Accounts {
   [[nodiscard]] Result<PrincipalPtr> by_session(std::string_view cookie, Time now);
   /// An access token, or the local token of this process.
   [[nodiscard]] Result<PrincipalPtr> by_bearer(std::string_view token, Time now) const;
+  /// Whether what `principal` proved itself with is still good: for connections that outlive a request.
+  [[nodiscard]] bool still_good(const Principal& principal, Time now) const;
   /// The administrator that `auth.mode=open` makes of everybody.
   [[nodiscard]] PrincipalPtr anyone() const;
 

@@ -132,6 +132,21 @@ TEST_F(AccountsTest, PasswordsAndTokens) {
   EXPECT_TRUE(wait(accounts_->sign_in("admin", "new password", "peer")));
 }
 
+TEST_F(AccountsTest, ALongConnectionEndsWithWhatItWasOpenedWith) {
+  const auto session = by_link();
+  EXPECT_TRUE(accounts_->still_good(*session, wall_now()));
+  EXPECT_FALSE(accounts_->still_good(*session, wall_now() + config_.session_life + 1_min));
+  ASSERT_TRUE(wait(accounts_->set_password(session, {}, "correct horse", "peer")));
+  const auto tokens = wait(accounts_->sign_in_for_tokens("admin", "correct horse", "peer")).value();
+  const auto bearer = accounts_->by_bearer(tokens.access_token, wall_now()).value();
+  EXPECT_TRUE(accounts_->still_good(*bearer, wall_now()));
+  EXPECT_FALSE(accounts_->still_good(*bearer, wall_now() + config_.access_token_life + 1_min));
+  ASSERT_TRUE(wait(accounts_->set_password(session, "correct horse", "battery staple", "peer")));
+  EXPECT_FALSE(accounts_->still_good(*bearer, wall_now()));
+  ASSERT_TRUE(wait(accounts_->sign_out(session)));
+  EXPECT_FALSE(accounts_->still_good(*session, wall_now()));
+}
+
 TEST_F(AccountsTest, GuessingIsSlowedDownPerNameAndAddress) {
   ASSERT_TRUE(wait(accounts_->set_password(by_link(), {}, "correct horse", "peer")));
   for (int i = 0; i < 5; ++i) EXPECT_EQ(wait(accounts_->sign_in("admin", "wrong", "a")).error().code, ErrorCode::unauthenticated);

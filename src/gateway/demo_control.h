@@ -17,7 +17,7 @@ class DemoControl {
   virtual ~DemoControl() = default;
   virtual Async<Status> status() = 0;
   /// Makes profiles and devices where they are missing and lets them report. Does nothing when it runs already.
-  virtual Async<Status> start() = 0;
+  virtual Async<Status> start_site() = 0;
   /// Ends it, removes its devices and erases their readings.
   virtual Async<void> remove() = 0;
 };

@@ -203,8 +203,8 @@ int tail(const TailOptions& options) {
   const auto on_event = [&](std::string_view name, std::string_view data) {
     if (name != "data") return true;
     const json frame = json::parse(data, nullptr, false);
-    if (!frame.is_object()) return true;
-    for (const json& device : frame.at("data")) {
+    if (!frame.is_array()) return true;
+    for (const json& device : frame) {
       for (const auto& [metric, points] : device.at("metrics").items()) {
         for (const json& point : points) {
           if (enough()) return false;

@@ -96,7 +96,7 @@ Async<HttpResponse> SystemRoutes::get_demo(HttpRequest&) {
 
 Async<HttpResponse> SystemRoutes::start_demo(HttpRequest&) {
   if (demo_ == nullptr) co_return fail(ErrorCode::unavailable, "this process does not run the role edge, which plays the demo site");
-  CO_TRY(const auto status, co_await demo_->start());
+  CO_TRY(const auto status, co_await demo_->start_site());
   co_return demo_answer(202, status);
 }
 

@@ -1,0 +1,68 @@
+#include "app/settings.h"
+
+#include "net/address.h"
+
+namespace flux::app {
+
+net::HttpOptions HttpConfig::options(bool open) const {
+  net::HttpOptions options;
+  options.header_bytes = header_bytes;
+  options.body_bytes = body_bytes;
+  options.header_time = header_time;
+  options.body_time = body_time;
+  options.keep_alive_time = keep_alive_time;
+  options.tcp.max_connections = connections;
+  options.tcp.max_connections_per_peer = connections_per_address;
+  options.loopback_host_only = open;
+  options.headers = {{"X-Content-Type-Options", "nosniff"},
+                     {"X-Frame-Options", "DENY"},
+                     {"Referrer-Policy", "same-origin"},
+                     {"Cross-Origin-Opener-Policy", "same-origin"},
+                     {"Cross-Origin-Resource-Policy", "same-origin"}};
+  return options;
+}
+
+void Settings::bind(config::Registry& registry) {
+  registry.add("server", server);
+  registry.add("http", http);
+  registry.add("ingest", ingest);
+  registry.add("bus", bus);
+  registry.add("process", process);
+  registry.add("store", store);
+  registry.add("database", database);
+  registry.add("query", query);
+  registry.add("stream", stream);
+  registry.add("auth", auth);
+  registry.add("self", self);
+  registry.add("log", log);
+}
+
+Result<> Settings::check(const config::Registry& registry) {
+  if (auth.mode != auth::Mode::open) return {};
+  struct Listener {
+    std::string_view key;
+    std::string& host;
+  };
+  for (const Listener& listener : {Listener{"http.host", http.host}, Listener{"ingest.mqtt.host", ingest.mqtt.host}}) {
+    if (registry.find(listener.key)->source == "default") listener.host = "127.0.0.1";
+    const auto address = net::Address::parse(listener.host, 0);
+    if (!address || !address->is_loopback())
+      return fail(ErrorCode::invalid_argument,
+                  std::string(listener.key) + " is " + listener.host +
+                      ": auth.mode=open serves whoever comes, so it takes loopback addresses only (127.0.0.1, ::1)",
+                  std::string(listener.key));
+  }
+  return {};
+}
+
+Result<> load(Settings& settings, config::Registry& registry, const ConfigOptions& options) {
+  settings.bind(registry);
+  config::Sources sources;
+  if (options.file) sources.file = *options.file;
+  sources.environment = config::process_environment();
+  sources.ignored_environment = {"FLUXGATE_URL", "FLUXGATE_TOKEN"};
+  sources.assignments = options.assignments;
+  return registry.load(sources);
+}
+
+}  // namespace flux::app

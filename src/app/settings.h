@@ -1,0 +1,105 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "app/commands.h"
+#include "auth/accounts.h"
+#include "bus/embedded/config.h"
+#include "config/registry.h"
+#include "core/result.h"
+#include "edge/own_readings.h"
+#include "ingest/config.h"
+#include "net/http_server.h"
+#include "observe/log.h"
+#include "process/config.h"
+#include "store/database/sqlite/sqlite_database.h"
+#include "store/series/engine/engine.h"
+#include "store/series/series_store.h"
+#include "stream/config.h"
+
+namespace flux::app {
+
+struct ServerConfig {
+  std::filesystem::path data_dir = "data";
+  std::uint32_t shards = 0;
+  std::uint32_t workers = 4;
+  Duration drain_time = 20_s;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("data_dir", data_dir, "Folder that holds everything kept; one process at a time.");
+    fields("shards", shards, "Event loops, one thread each; 0 makes one for each core.", {.max = 256U});
+    fields("workers", workers, "Threads for what blocks or is heavy.", {.min = 1U, .max = 256U});
+    fields("drain_time", drain_time, "How long a stop waits for what is under way.", {.min = 1_s, .max = 10_min});
+  }
+};
+
+struct HttpConfig {
+  std::string host = "0.0.0.0";
+  std::uint16_t port = 8080;
+  config::Bytes header_bytes = 16_KiB;
+  config::Bytes body_bytes = 32_MiB;
+  Duration header_time = 10_s;
+  Duration body_time = 60_s;
+  Duration keep_alive_time = 75_s;
+  std::uint32_t connections = 100'000;
+  std::uint32_t connections_per_address = 10'000;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("host", host, "Address that the HTTP port is bound to.");
+    fields("port", port, "Port of API and web app; 0 takes a free one.");
+    fields("header_bytes", header_bytes, "Request line and headers together.", {.min = 1_KiB, .max = 1_MiB});
+    fields("body_bytes", body_bytes, "Body of a request, decompressed; routes may set less.", {.min = 1_KiB, .max = 1_GiB});
+    fields("header_time", header_time, "From a request's first byte to the end of its headers.", {.min = 100_ms});
+    fields("body_time", body_time, "Longest pause within a body.", {.min = 100_ms});
+    fields("keep_alive_time", keep_alive_time, "How long an idle connection stays open.", {.min = 1_s});
+    fields("connections", connections, "Open connections.", {.min = 1U});
+    fields("connections_per_address", connections_per_address, "The same from one IP address; loopback is exempt.", {.min = 1U});
+  }
+  [[nodiscard]] net::HttpOptions options(bool open) const;
+};
+
+struct QueryConfig {
+  std::uint32_t threads = 2;
+  std::uint32_t queue = 256;
+  Duration time_limit = 30_s;
+  std::uint64_t max_series = 1'000'000;
+  std::uint64_t max_points = 20'000'000;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("threads", threads, "Queries that run at the same time.", {.min = 1U, .max = 256U});
+    fields("queue", queue, "Queries that may wait for that; more are told to come again.", {.min = 1U});
+    fields("time_limit", time_limit, "A query that takes longer is ended.", {.min = 100_ms});
+    fields("max_series", max_series, "Series that one query may touch.", {.min = std::uint64_t{1}});
+    fields("max_points", max_points, "Points or windows that one query may hold.", {.min = std::uint64_t{1'000}});
+  }
+};
+
+/// Every setting of the program, with its defaults.
+struct Settings {
+  ServerConfig server;
+  HttpConfig http;
+  log::Config log;
+  bus::embedded::Config bus;
+  store::engine::Config store;
+  store::sqlite::Config database;
+  ingest::Config ingest;
+  process::Config process;
+  stream::Config stream;
+  QueryConfig query;
+  auth::Config auth;
+  edge::SelfConfig self;
+
+  /// Binds all of it, under the rooms' names.
+  void bind(config::Registry& registry);
+  /// What no single field can tell: `auth.mode=open` needs loopback addresses (which are then the default).
+  Result<> check(const config::Registry& registry);
+};
+
+/// Reads file, environment and assignments into `settings`.
+Result<> load(Settings& settings, config::Registry& registry, const ConfigOptions& options);
+
+}  // namespace flux::app
