@@ -93,7 +93,7 @@ run_benches() {
 run_fuzzers() {
   configure fuzz
   local fuzzers fuzzer name seeds found=0
-  fuzzers=$(targets_like fuzz '[a-z_]*_fuzz')
+  fuzzers=$(targets_like fuzz '[a-z0-9_]*_fuzz')
   [ -n "$fuzzers" ] || { say "no fuzzers"; return 0; }
   # shellcheck disable=SC2086
   build_cpp fuzz $fuzzers
