@@ -157,6 +157,9 @@ Result<> Engine::recover() {
     known.next = known.durable = offset;
   }
   for (const LivePart& live : version->parts) DO(index_part(live));
+  for (const Tombstone& tombstone : version->tombstones)
+    for (const SelectedSeries& series : index_.select(tombstone.selector))
+      if (series.partition == tombstone.partition || series.many_partitions) index_.note_erased(series.number, false);
   return {};
 }
 
@@ -188,19 +191,15 @@ Result<> Engine::index_part(const LivePart& live) {
     if (!page) return std::unexpected(page.error());
     for (const StemEntry& stem : (*page)->stems) {
       for (const SeriesEntry& entry : (*page)->series_of(stem)) {
-        bool gone = false;
-        bool touched = false;
-        for (const Tombstone* tombstone : tombstones) {
-          if (tombstone->partition != stem.stem.partition || !matches(tombstone->selector, stem.stem, entry.field))
-            continue;
-          gone = gone || covers_all_time(tombstone->range);
-          touched = touched || overlaps((*page)->first_time(entry), (*page)->last_time(entry), tombstone->range);
-        }
-        if (gone) continue;
+        // What was erased as a whole may have come back with another type.
+        if (std::ranges::any_of(tombstones, [&](const Tombstone* tombstone) {
+              return covers_all_time(tombstone->range) &&
+                     applies(*tombstone, stem.stem, entry.field, stem.stem.partition);
+            }))
+          continue;
         const SeriesNumber number = index_.add(stem.stem, entry.field, entry.type);
         if (number == kNoSeries) continue;
         index_.note_last(number, (*page)->last_time(entry), entry.last_received_ns, value_of(entry));
-        if (touched) index_.note_erased(number, false);
       }
     }
   }

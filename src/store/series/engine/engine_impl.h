@@ -176,15 +176,15 @@ class Engine final : public TimeSeriesStore {
 
   // engine_query.cc
   [[nodiscard]] Snapshot snapshot() const;
-  [[nodiscard]] std::vector<const Tombstone*> tombstones_of(const Version& version, const SelectedSeries& series) const;
   Result<Sources> collect(const Snapshot& snapshot, const SelectedSeries& series, TimeRange range,
                           std::vector<Part::Found>& of_stem, Fingerprint& stem) const;
   Result<> check_range(const Snapshot& snapshot, TimeRange range) const;
   Result<std::optional<LastKnown>> newest_of(const Snapshot& snapshot, const SelectedSeries& series) const;
-  Result<> settle_unknown(const Snapshot& snapshot, std::vector<SelectedSeries>& selected) const;
   Result<std::vector<SelectedSeries>> select(const Snapshot& snapshot, const SeriesSelector& selector,
                                              const QueryLimits* limits) const;
   bool tolerate(const Error& error) const;
+  [[nodiscard]] static std::optional<std::uint8_t> usable_rollup(const Sources& sources, const PartSource& part,
+                                                                 std::uint8_t widest);
 
   const std::filesystem::path folder_;
   const Config config_;

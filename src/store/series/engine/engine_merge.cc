@@ -261,10 +261,12 @@ Result<bool> Engine::is_touched(const LivePart& live, const Version& version) co
       tombstones.push_back(&tombstone);
   if (tombstones.empty()) return false;
   PartScan scan(live);
-  for (DO(scan.start()); scan.stem() != nullptr;) {
+  DO(scan.start());
+  while (scan.stem() != nullptr) {
+    const PartitionId now = index_.partition_of(scan.stem()->stem);
     for (const SeriesEntry& entry : scan.page().series_of(*scan.stem()))
       for (const Tombstone* tombstone : tombstones)
-        if (applies(*tombstone, scan.stem()->stem, entry.field) &&
+        if (applies(*tombstone, scan.stem()->stem, entry.field, now) &&
             overlaps(scan.page().first_time(entry), scan.page().last_time(entry), tombstone->range))
           return true;
     DO(scan.advance());
@@ -320,6 +322,7 @@ Result<std::vector<PartMeta>> Engine::write_merged(const MergeJob& job, const Ve
       if (scans[i].stem() == nullptr || scans[i].stem()->stem.fingerprint != fingerprint) continue;
       for (const SeriesEntry& entry : scans[i].page().series_of(*scans[i].stem())) fields[entry.field].push_back({i, &entry});
     }
+    const PartitionId now = index_.partition_of(least->stem);
     writer.begin_stem(least->stem);
     for (const auto& [field, inputs] : fields) {
       const ValueType type = inputs.back().entry->type;
@@ -332,7 +335,7 @@ Result<std::vector<PartMeta>> Engine::write_merged(const MergeJob& job, const Ve
         const LivePart& live = scans[at].live();
         for (const Tombstone& tombstone : version.tombstones)
           if (tombstone.flush <= version.flushed && tombstone.flush > live.erased_to &&
-              applies(tombstone, least->stem, field))
+              applies(tombstone, scans[at].stem()->stem, field, now))
             erased[i].push_back(tombstone.range);
         cursor.add_part(*live.part, scans[at].page(), *entry, erased[i], live.part->meta().last_flush);
         arrivals.push_back({scans[at].page().last_time(*entry), entry->last_received_ns});

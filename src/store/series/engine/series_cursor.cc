@@ -76,23 +76,24 @@ Result<> SeriesCursor::add_part_by_rollups(const Part& part, const IndexPage& pa
                                                                  width), width);
   const std::int64_t to_limit = last_within(range_);
   TimeRange inside{Time{std::numeric_limits<std::int64_t>::max()}, Time{std::numeric_limits<std::int64_t>::min()}};
+  std::vector<Item> rows;
   for (const RollupBlock& block : page.rollups_of(entry)) {
     if (block.resolution != resolution || block.last_start < from || block.first_start > to_limit) continue;
-    TRY(const auto rows, part.read_rollups(block, type_));
-    for (const RollupRow& row : rows) {
+    TRY(const auto of_block, part.read_rollups(block, type_));
+    for (const RollupRow& row : of_block) {
       const std::int64_t end = row.start + (width - 1);
       if (row.start < from || end > to_limit) continue;
       inside.from = std::min(inside.from, Time{row.start});
       inside.to = std::max(inside.to, Time{end == INT64_MAX ? end : end + 1});
-      Item item;
+      Item& item = rows.emplace_back();
       item.first = key_of(row.summary.first_time);
       item.last = key_of(row.summary.last_time);
       item.priority = priority;
       item.whole = item.has_summary = true;
       item.summary = row.summary;
-      items_.push_back(item);
     }
   }
+  items_.insert(items_.end(), rows.begin(), rows.end());
   if (inside.from >= inside.to) {
     add_blocks(part, page, entry, {}, range_, priority);
     return {};

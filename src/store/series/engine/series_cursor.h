@@ -28,7 +28,7 @@ class SeriesCursor {
   void add_part(const Part& part, const IndexPage& page, const SeriesEntry& entry, std::span<const TimeRange> erased,
                 std::uint64_t priority);
   /// Lets summaries of rollup rows stand for the points of a part in those rows that lie within the range. Only where
-  /// nothing else overlaps the part, and `width` (of the caller's windows) is a multiple of the rows'.
+  /// nothing else overlaps the part, and the caller's windows are made of whole rows. After an error nothing is added.
   Result<> add_part_by_rollups(const Part& part, const IndexPage& page, const SeriesEntry& entry,
                                std::uint8_t resolution, std::uint64_t priority);
   /// After the last `add_…`, before the first `next`.

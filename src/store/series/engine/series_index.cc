@@ -102,6 +102,12 @@ SeriesNumber SeriesIndex::add(const Stem& stem, std::string_view field, ValueTyp
   return number;
 }
 
+PartitionId SeriesIndex::partition_of(const Stem& stem) const {
+  const std::shared_lock lock(mutex_);
+  const auto at = stem_numbers_.find(stem.fingerprint);
+  return at == stem_numbers_.end() ? stem.partition : stems_[at->second].partition;
+}
+
 void SeriesIndex::note_present(SeriesNumber series) {
   const std::unique_lock lock(mutex_);
   SeriesRow& row = series_[series];

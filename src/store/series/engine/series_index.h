@@ -53,6 +53,9 @@ class SeriesIndex {
   /// Whether a series has readings. Unknown: some of them were erased, and nobody has looked what is left.
   enum class State : std::uint8_t { empty, present, unknown };
 
+  /// The partition that the stem's series belong to; the given one's where it is not known.
+  [[nodiscard]] PartitionId partition_of(const Stem& stem) const;
+
   void note_present(SeriesNumber series);
   /// A part has this as the series' newest reading; the newest of all such is kept, at equal times the one noted last.
   void note_last(SeriesNumber series, std::int64_t time, std::int64_t received, Value value);

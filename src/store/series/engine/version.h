@@ -30,9 +30,11 @@ constexpr bool overlaps(std::int64_t first, std::int64_t last, const TimeRange& 
 
 bool matches(const SeriesSelector& selector, const Stem& stem, std::string_view field);
 
-/// Whether a delete holds for a series that a part has.
-inline bool applies(const Tombstone& tombstone, const Stem& stem, std::string_view field) {
-  return tombstone.partition == stem.partition && matches(tombstone.selector, stem, field);
+/// Whether a delete holds for a series that a part has. `now`: the partition that the series belongs to at present,
+/// which differs from the part's when the number of partitions was changed.
+inline bool applies(const Tombstone& tombstone, const Stem& stem, std::string_view field, PartitionId now) {
+  return (tombstone.partition == stem.partition || tombstone.partition == now) &&
+         matches(tombstone.selector, stem, field);
 }
 
 struct LivePart {
