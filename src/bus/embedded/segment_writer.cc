@@ -93,7 +93,8 @@ Result<Located> SegmentWriter::append_mark(const Stamp& stamp, bool seal) {
 }
 
 Result<Located> SegmentWriter::write(BatchHeader header) {
-  DO(claim(gather_.size()));
+  // The seal must be the last thing in the file: no space is claimed for what would come after.
+  if (!header.is(BatchHeader::kSeal)) DO(claim(gather_.size()));
   header.length = static_cast<std::uint32_t>(gather_.size() - kBatchHeaderBytes);
   header.payload_crc = header_.salt;
   bool first = true;

@@ -68,16 +68,18 @@ class SimDisk {
     }
   }
 
-  std::string& bytes_of(const std::string& path) { return names_.at(path)->current; }
-  std::vector<std::string> paths() const {
-    std::vector<std::string> all;
-    for (const auto& [path, inode] : names_) all.push_back(path);
+  /// Every file with its bytes, as the running system sees them.
+  [[nodiscard]] std::map<std::string, std::string> contents() const {
+    const std::scoped_lock lock(mutex_);
+    std::map<std::string, std::string> all;
+    for (const auto& [path, inode] : names_) all[path] = inode->current;
     return all;
   }
-  void replace(const std::string& path, std::string bytes) {
-    auto& inode = names_.at(path);
+  void put(const std::string& path, std::string bytes) {
+    const std::scoped_lock lock(mutex_);
+    auto inode = std::make_shared<Inode>();
     inode->current = inode->durable = std::move(bytes);
-    inode->unsynced.clear();
+    names_[path] = durable_names_[path] = std::move(inode);
   }
 
  private:
