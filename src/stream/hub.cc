@@ -25,13 +25,15 @@ struct Match {
 
 struct Hub::State {
   State(const Config& the_config, metrics::Registry& registry, Snapshots the_snapshots, registry::ConnectionLog* log)
-      : config(the_config), metrics(registry), snapshots(std::move(the_snapshots)), connections(log) {}
+      : shared(std::make_shared<Shared>(the_config, registry)),
+        index(shared->index),
+        snapshots(std::move(the_snapshots)),
+        connections(log) {}
 
-  const Config config;
-  Metrics metrics;
+  const std::shared_ptr<Shared> shared;
+  Index& index;
   const Snapshots snapshots;
   registry::ConnectionLog* const connections;
-  Index index;
   std::vector<std::shared_ptr<ShardHub>> shards;
   std::vector<boost::unordered_flat_map<const Shape*, Match>> matches;  // one map per shard, its own
 
@@ -57,7 +59,7 @@ Hub::Hub(runtime::Shards& shards, const Config& config, metrics::Registry& metri
          registry::ConnectionLog* connections)
     : state_(std::make_shared<State>(config, metrics, std::move(snapshots), connections)) {
   for (auto& shard : shards)
-    state_->shards.push_back(std::make_shared<ShardHub>(*shard, state_->index, state_->config, state_->metrics));
+    state_->shards.push_back(std::make_shared<ShardHub>(*shard, state_->shared));
   state_->matches.resize(shards.size());
 }
 

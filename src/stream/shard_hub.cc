@@ -29,8 +29,12 @@ std::string key_of(const Selector& selector, const Options& options) {
 
 }  // namespace
 
-ShardHub::ShardHub(runtime::Shard& shard, Index& index, const Config& config, Metrics& metrics)
-    : shard_(shard), index_(index), config_(config), metrics_(metrics) {}
+ShardHub::ShardHub(runtime::Shard& shard, std::shared_ptr<Shared> shared)
+    : shard_(shard),
+      shared_(std::move(shared)),
+      index_(shared_->index),
+      config_(shared_->config),
+      metrics_(shared_->metrics) {}
 
 // --- from other threads --------------------------------------------------------------------------------------------
 

@@ -18,6 +18,14 @@
 
 namespace flux::stream {
 
+/// What all shards of a hub have in common.
+struct Shared {
+  Shared(const Config& the_config, metrics::Registry& registry) : config(the_config), metrics(registry) {}
+  const Config config;
+  Metrics metrics;
+  Index index;
+};
+
 /// The hub's part on one shard: its channels, their schedule, and those who want events. On the shard, but for what
 /// says otherwise.
 class ShardHub final : public std::enable_shared_from_this<ShardHub>, private runtime::TurnHook {
@@ -31,7 +39,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
     std::uint64_t readings = 0;
   };
 
-  ShardHub(runtime::Shard& shard, Index& index, const Config& config, Metrics& metrics);
+  ShardHub(runtime::Shard& shard, std::shared_ptr<Shared> shared);
 
   /// Any thread. False when the shard does not keep up: the delivery was dropped.
   bool deliver(Delivery delivery);
@@ -81,6 +89,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
   void poll_slow();
 
   runtime::Shard& shard_;
+  const std::shared_ptr<Shared> shared_;  // a subscription may outlive the hub
   Index& index_;
   const Config& config_;
   Metrics& metrics_;
