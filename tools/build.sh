@@ -3,11 +3,6 @@
 
 jobs="${FLUX_JOBS:-$(nproc)}"
 
-# Clones share what ccache keeps: paths below the clone are made relative before they are hashed.
-export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$root}"
-export CCACHE_NOHASHDIR=1
-export CCACHE_SLOPPINESS="${CCACHE_SLOPPINESS:-pch_defines,time_macros,include_file_mtime,include_file_ctime}"
-
 # The web app's sources as one hash: by content, so that a checkout or a touch alone builds nothing.
 web_inputs() {
   find web -type d \( -name node_modules -o -name dist -o -name mock \) -prune -o -type f -print0 |
