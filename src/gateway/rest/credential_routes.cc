@@ -157,6 +157,7 @@ Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
   CO_TRY(const auto device, co_await registry_.ensure_device(tenant, std::move(wanted)));
   CO_TRY(const auto issued, co_await credentials_.create(tenant, device.device, std::nullopt));
 
+  const std::uint16_t mqtt_port = mqtt_port_();
   const std::string host = host_of(request);
   const std::string url = "http://" + std::string(request.header("Host")) + "/api/v1/telemetry";
   const std::string topic = "v1/devices/" + device.device + "/telemetry";
@@ -164,7 +165,7 @@ Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
   std::string reading = R"({"device":)";
   append_json_string(reading, device.device);
   reading += R"(,"metrics":)" + payload + "}";
-  const std::string mosquitto = "mosquitto_pub -h " + host + " -p " + std::to_string(mqtt_port_) + " -q 1 -u " +
+  const std::string mosquitto = "mosquitto_pub -h " + host + " -p " + std::to_string(mqtt_port) + " -q 1 -u " +
                                 shell_word(device.device) + " -P " + issued.token + " -t " + shell_word(topic) + " -m " +
                                 shell_word(payload);
   const std::string curl = "curl " + url + " -H 'Authorization: Bearer " + issued.token +
@@ -179,7 +180,7 @@ Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
   body += R"(},"mqtt":{"host":)";
   append_json_string(body, host);
   body += R"(,"port":)";
-  append_integer(body, std::uint64_t{mqtt_port_});
+  append_integer(body, std::uint64_t{mqtt_port});
   body += R"(,"username":)";
   append_json_string(body, device.device);
   body += R"(,"password":)";

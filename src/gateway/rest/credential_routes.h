@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "auth/credentials.h"
@@ -12,9 +13,9 @@ namespace flux::gateway {
 /// `/api/v1/devices/{device}/credentials`, `/ingest-keys`, `/connect`.
 class CredentialRoutes {
  public:
-  /// `mqtt_port` 0: this process has no MQTT endpoint, so none is offered.
-  CredentialRoutes(auth::Credentials& credentials, registry::Registry& registry, std::uint16_t mqtt_port)
-      : credentials_(credentials), registry_(registry), mqtt_port_(mqtt_port) {}
+  /// `mqtt_port` is asked once the endpoint listens.
+  CredentialRoutes(auth::Credentials& credentials, registry::Registry& registry, std::function<std::uint16_t()> mqtt_port)
+      : credentials_(credentials), registry_(registry), mqtt_port_(std::move(mqtt_port)) {}
   void mount(net::Router::Group api);
 
  private:
@@ -28,7 +29,7 @@ class CredentialRoutes {
 
   auth::Credentials& credentials_;
   registry::Registry& registry_;
-  std::uint16_t mqtt_port_;
+  std::function<std::uint16_t()> mqtt_port_;
 };
 
 /// `text` as one word of a POSIX shell: in single quotes unless it is harmless.

@@ -1,0 +1,303 @@
+#include "app/node.h"
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+
+#include "app/edge_service.h"
+#include "app/http_service.h"
+#include "app/live_bridge.h"
+#include "app/version.h"
+#include "auth/accounts.h"
+#include "auth/credentials.h"
+#include "bus/embedded/embedded_bus.h"
+#include "gateway/gateway.h"
+#include "ingest/ingest.h"
+#include "net/http_server.h"
+#include "observe/health.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "process/folder_checkpoints.h"
+#include "process/service.h"
+#include "query/executor.h"
+#include "query/registry_catalog.h"
+#include "registry/embedded.h"
+#include "runtime/service.h"
+#include "runtime/shard.h"
+#include "runtime/signals.h"
+#include "runtime/spawn.h"
+#include "runtime/workers.h"
+#include "store/database/sqlite/sqlite_database.h"
+#include "store/series/engine/engine.h"
+#include "stream/hub.h"
+
+namespace flux::app {
+
+struct Node::Impl {
+  Settings settings;
+  RoleSet roles;
+  bool demo;
+  Duration started_at = monotonic_now();
+
+  // In the order of need: what is below may use what is above, and goes first.
+  metrics::Registry metrics;
+  observe::Health health;
+  std::vector<metrics::Registration> process_metrics = metrics::register_process_metrics(metrics);
+  std::optional<DataFolder> folder;
+  runtime::Shards shards;
+  runtime::Workers workers;
+  runtime::Workers query_workers;
+  runtime::Workers hashing{2, 16, "hash"};
+
+  std::unique_ptr<store::Database> database;
+  registry::Directory directory;
+  registry::ConnectionLog connection_log;
+  std::unique_ptr<registry::EmbeddedRegistry> registry;
+  std::unique_ptr<auth::Accounts> accounts;
+  std::unique_ptr<auth::Credentials> credentials;
+  auth::OpenDeviceAuthenticator open_authenticator;
+  std::unique_ptr<bus::Bus> bus;
+  std::unique_ptr<store::TimeSeriesStore> store;
+  std::unique_ptr<process::Checkpoints> checkpoints;
+  std::unique_ptr<stream::Hub> hub;
+  std::unique_ptr<LiveBridge> live;
+  std::unique_ptr<process::Service> process;
+  std::unique_ptr<ingest::IngestService> ingest;
+  std::unique_ptr<query::RegistryCatalog> catalog;
+  std::unique_ptr<EdgeService> edge;
+  std::unique_ptr<gateway::Gateway> gateway;
+  net::Router router;
+  std::unique_ptr<HttpService> http;
+  runtime::ServiceGroup services;
+  bool serving = false;
+
+  std::optional<runtime::Timer> upkeep;
+  std::atomic<double> readings_per_s = 0;
+  double readings_before = 0;
+  std::optional<runtime::SignalWatch> signals;
+  std::mutex mutex;
+  std::condition_variable signalled;
+  int signal_count = 0;
+  Addresses addresses;
+
+  explicit Impl(Options options)
+      : settings(std::move(options.settings)),
+        roles(options.roles),
+        demo(options.demo),
+        shards(settings.server.shards),
+        workers(settings.server.workers, 4'096),
+        query_workers(settings.query.threads, settings.query.queue, "query") {}
+
+  [[nodiscard]] bool open_mode() const { return settings.auth.mode == auth::Mode::open; }
+  [[nodiscard]] auth::DeviceAuthenticator& authenticator() {
+    if (open_mode()) return open_authenticator;
+    return *credentials;
+  }
+
+  Result<> open_stores();
+  void compose();
+  Result<> serve();
+  void keep_up();
+  gateway::SystemStatus status() const;
+  Result<auth::IdentityPtr> people_may_send(net::HttpRequest& request);
+};
+
+namespace {
+
+/// How somebody on this machine reaches a listener that may be bound to every address.
+std::string reachable(const net::Address& address) {
+  const std::string text = address.text();
+  if (text.starts_with("0.0.0.0:")) return "127.0.0.1:" + std::to_string(address.port);
+  if (text.starts_with("[::]:")) return "[::1]:" + std::to_string(address.port);
+  return text;
+}
+
+}  // namespace
+
+Result<> Node::Impl::open_stores() {
+  const std::filesystem::path& data = folder->path();
+  settings.database.path = data / "registry.db";
+  TRY(database, store::sqlite::open(settings.database, metrics));
+  TRY(registry, registry::EmbeddedRegistry::open(*database, directory, workers, metrics));
+  TRY(credentials, auth::Credentials::open(*database, *registry, directory, metrics));
+  TRY(accounts, auth::Accounts::open(*database, hashing, data, settings.auth));
+  TRY(bus, bus::embedded::open(data / "log", settings.bus, metrics));
+  TRY(store, store::engine::open(data / "series", settings.store, metrics));
+  TRY(checkpoints, process::open_folder_checkpoints(data / "checkpoints"));
+  return {};
+}
+
+void Node::Impl::compose() {
+  // Newest values for live subscriptions: looked up on a worker.
+  auto snapshots = [this](const stream::Selector& selector, std::function<void(Result<std::vector<store::LastPoint>>)> done) {
+    auto look = [this, selector, done] {
+      store::SeriesSelector wanted{.tenant = selector.tenant, .database = "default", .retention_policy = {}, .measurements = {"telemetry"},
+                                   .devices = selector.devices, .fields = selector.metrics, .tags = {}};
+      if (!selector.labels.empty()) {
+        std::vector<std::pair<std::string, std::string>> labels;
+        for (const Tag& label : selector.labels) labels.emplace_back(label.key, label.value);
+        wanted.devices = catalog->devices_with(selector.tenant, labels);
+        if (wanted.devices.empty()) return done(std::vector<store::LastPoint>());
+      }
+      done(store->latest(wanted));
+    };
+    if (!query_workers.try_submit(std::move(look))) done(fail(ErrorCode::exhausted, "too many queries are waiting"));
+  };
+  hub = std::make_unique<stream::Hub>(shards, settings.stream, metrics, std::move(snapshots), &connection_log);
+  live = std::make_unique<LiveBridge>(*hub, directory);
+  process = std::make_unique<process::Service>(
+      process::Service::Parts{shards, workers, *bus, *store, *checkpoints, directory, *registry, live.get(), metrics, health},
+      settings.process);
+  ingest = std::make_unique<ingest::IngestService>(
+      settings.ingest, ingest::IngestService::Needs{shards, *bus, directory, authenticator(), connection_log, metrics,
+                                                    [this](net::HttpRequest& request) { return people_may_send(request); }});
+  catalog = std::make_unique<query::RegistryCatalog>(directory);
+  const store::QueryLimits limits{.max_series = settings.query.max_series, .max_points = settings.query.max_points};
+  auto executor = std::make_shared<const query::Executor>(*store, *catalog, limits);
+  edge = std::make_unique<EdgeService>(
+      EdgeService::Parts{shards, *registry, directory, *credentials, authenticator(), *bus,
+                         [this] { return net::Address::parse("127.0.0.1", ingest->mqtt_address().value_or(net::Address{}).port).value(); },
+                         folder->path(), open_mode()},
+      settings.self, demo);
+  gateway = std::make_unique<gateway::Gateway>(
+      gateway::Gateway::Services{*registry, *accounts, *credentials, *bus, *store, std::move(executor), *hub, workers,
+                                 query_workers, metrics, health, edge.get(), [this] { return status(); },
+                                 [this] { return ingest->mqtt_address().value_or(net::Address{}).port; }},
+      settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
+  ingest->mount(router.group("/api/v1"));
+  gateway->mount(router);
+  http = std::make_unique<HttpService>(shards, router, settings.http.options(open_mode()), settings.http.host, settings.http.port,
+                                       settings.server.drain_time, metrics);
+
+  // What a role stands for in this process, in the order of the table of roles.
+  services.add(*process);
+  if (roles.has(RoleId::ingest)) services.add(*ingest);
+  if (roles.has(RoleId::gateway)) services.add(*http);
+  if (roles.has(RoleId::edge)) services.add(*edge);
+}
+
+Result<auth::IdentityPtr> Node::Impl::people_may_send(net::HttpRequest& request) {
+  const auto [scheme, token] = request.authorization();
+  if (!net::equals_ignoring_case(scheme, "Bearer")) return fail(ErrorCode::unauthenticated, "expected a device's credential or an access token");
+  TRY(const auto principal, accounts->by_bearer(token, wall_now()));
+  if (!principal->allows(auth::Permission::send))
+    return fail(ErrorCode::permission_denied, "this needs the permission 'send'");
+  return std::make_shared<const auth::Identity>(auth::Identity::Kind::ingest_key, principal->tenant(), std::string(), true,
+                                                "user " + principal->user.name, std::nullopt);
+}
+
+gateway::SystemStatus Node::Impl::status() const {
+  gateway::SystemStatus now;
+  now.version = kVersion;
+  now.uptime_s = (monotonic_now() - started_at).seconds();
+  now.open = open_mode();
+  now.roles = names(roles);
+  for (std::size_t topic = 0; topic < bus::kTopicCount; ++topic) {
+    for (std::size_t p = 0; p < bus->partition_count(); ++p) {
+      const auto info = bus->info(static_cast<bus::Topic>(topic), PartitionId{static_cast<std::uint16_t>(p)});
+      if (info) now.log_bytes += info->bytes;
+    }
+  }
+  const store::StoreStats stats = store->stats();
+  now.series_bytes = stats.part_bytes;
+  now.points = stats.points;
+  now.free_bytes = folder->free_bytes();
+  now.devices = directory.size();
+  now.readings_per_s = readings_per_s;
+  if (!addresses.mqtt.empty()) now.mqtt = addresses.mqtt;
+  if (settings.self.enabled && roles.has(RoleId::edge)) now.self_device = settings.self.device;
+  return now;
+}
+
+void Node::Impl::keep_up() {
+  const double readings = metrics.value("fluxgate_ingest_readings_total", {{"protocol", "mqtt"}}) +
+                          metrics.value("fluxgate_ingest_readings_total", {{"protocol", "http"}});
+  readings_per_s = readings - readings_before;
+  readings_before = readings;
+  const store::StoreStats stats = store->stats();
+  if (stats.read_only) health.degraded("store", stats.read_only_reason);
+  else health.ok("store");
+}
+
+Result<> Node::Impl::serve() {
+  runtime::set_spawn_error_hook([](std::string_view task, const Error& error) {
+    log::error("a task failed", {{"task", task}, {"error", error.message}});
+  });
+  shards.start();
+  serving = true;
+  DO(runtime::block_on(shards[0], services.start()));
+  addresses.http = reachable(http->address());
+  if (const auto mqtt = ingest->mqtt_address()) addresses.mqtt = reachable(*mqtt);
+  runtime::run_on(shards[0], [this] {
+    upkeep = shards[0].call_every(1_s, [this, seconds = 0]() mutable {
+      keep_up();
+      if (++seconds % 60 == 0) credentials->tidy(wall_now());
+    });
+    signals.emplace(shards[0], std::initializer_list<int>{SIGTERM, SIGINT}, [this](int) {
+      // The second one is somebody who does not want to wait.
+      const std::lock_guard lock(mutex);
+      if (++signal_count > 1) ::_exit(130);
+      signalled.notify_all();
+    });
+  });
+  health.set_phase(observe::Phase::serving);
+  return {};
+}
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<Node>> Node::start(Options options) {
+  TRY(auto folder, DataFolder::open(options.settings.server.data_dir));
+  auto impl = std::make_unique<Impl>(std::move(options));
+  impl->folder.emplace(std::move(folder));
+  DO(impl->open_stores());
+  impl->compose();
+  std::unique_ptr<Node> node(new Node(std::move(impl)));
+  if (auto served = node->impl_->serve(); !served) return std::unexpected(std::move(served).error());
+  return node;
+}
+
+Node::~Node() {
+  if (impl_->serving) (void)stop();
+}
+
+const Node::Addresses& Node::addresses() const { return impl_->addresses; }
+
+std::optional<std::string> Node::administrator_link() {
+  if (impl_->open_mode()) return std::nullopt;
+  const auto token = impl_->accounts->issue_link();
+  if (!token) return std::nullopt;
+  return "http://" + impl_->addresses.http + "/welcome#token=" + *token;
+}
+
+std::string Node::local_token() { return impl_->accounts->local_token(); }
+
+void Node::wait_for_signal() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->signalled.wait(lock, [this] { return impl_->signal_count > 0; });
+}
+
+Result<> Node::stop() {
+  Impl& node = *impl_;
+  node.serving = false;
+  node.health.set_phase(observe::Phase::draining);
+  runtime::run_on(node.shards[0], [&node] { node.upkeep.reset(); });
+  auto drained = runtime::block_on(node.shards[0], node.services.drain(node.settings.server.drain_time));
+  auto stopped = runtime::block_on(node.shards[0], node.services.stop());
+  auto hub = runtime::block_on(node.shards[0], node.hub->stop());
+  node.credentials->tidy(wall_now());
+  auto flushed = node.registry->flush_blocking();
+  runtime::run_on(node.shards[0], [&node] { node.signals.reset(); });
+  node.shards.stop();
+  node.shards.join();
+  node.query_workers.stop();
+  node.workers.stop();
+  node.hashing.stop();
+  for (const auto* result : {&drained, &stopped, &hub, &flushed})
+    if (!*result) return std::unexpected(result->error());
+  return {};
+}
+
+}  // namespace flux::app

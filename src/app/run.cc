@@ -1,0 +1,126 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/data_folder.h"
+#include "app/node.h"
+#include "app/settings.h"
+#include "app/version.h"
+#include "observe/log.h"
+
+namespace flux::app {
+namespace {
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "fluxgate: %s\n", error.message.c_str());
+  return error.code == ErrorCode::invalid_argument ? 2 : 1;
+}
+
+/// Settings of all sources; dedicated flags win over everything.
+Result<> read_settings(Settings& settings, config::Registry& registry, const RunOptions& options) {
+  DO(load(settings, registry, options.config));
+  for (const auto& [key, text] : options.flags) DO(registry.set(key, text, "command line"));
+  return settings.check(registry);
+}
+
+/// For this machine's commands: where the server is, and a token that makes them its administrator.
+Result<> write_server_file(const std::filesystem::path& data_dir, Node& node) {
+  const nlohmann::json server{{"pid", ::getpid()},
+                              {"http", node.addresses().http},
+                              {"mqtt", node.addresses().mqtt},
+                              {"token", node.local_token()}};
+  return write_file(data_dir / "server.json", server.dump(1) + "\n", 0600);
+}
+
+Result<> write_ready_file(const std::string& path, const Node& node) {
+  nlohmann::json ready{{"pid", ::getpid()}, {"http", node.addresses().http}, {"version", kVersion}};
+  if (!node.addresses().mqtt.empty()) ready["mqtt"] = node.addresses().mqtt;
+  return write_file(path, ready.dump() + "\n", 0644);
+}
+
+void greet(Node& node, const Settings& settings) {
+  std::printf("Fluxgate %s\n  web app  http://%s\n", std::string(kVersion).c_str(), node.addresses().http.c_str());
+  if (!node.addresses().mqtt.empty()) std::printf("  MQTT     %s\n", node.addresses().mqtt.c_str());
+  std::printf("  data     %s\n", settings.server.data_dir.c_str());
+  if (settings.auth.mode == auth::Mode::open)
+    std::printf("  access   open: everybody on this machine is the administrator (auth.mode=open)\n");
+  if (const auto link = node.administrator_link())
+    std::printf("\nOpen this link to become the administrator. It works once:\n\n  %s\n\n", link->c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int run(const RunOptions& options) {
+  const auto roles = parse_roles(options.roles);
+  if (!roles) return complain(roles.error());
+  Node::Options node_options{.settings = {}, .roles = *roles, .demo = options.demo};
+  config::Registry registry;
+  if (auto read = read_settings(node_options.settings, registry, options); !read) return complain(read.error());
+  const Settings settings = node_options.settings;
+  if (auto logging = log::start(settings.log); !logging) return complain(logging.error());
+
+  auto node = Node::start(std::move(node_options));
+  if (!node) {
+    log::stop();
+    return complain(node.error());
+  }
+  // Before anybody is told that it serves: whoever waits for the file may read the other one at once.
+  auto told = write_server_file(settings.server.data_dir, **node);
+  greet(**node, settings);
+  if (told && !options.ready_file.empty()) told = write_ready_file(options.ready_file, **node);
+  int status = 0;
+  if (told) {
+    (*node)->wait_for_signal();
+    log::info("stopping");
+  } else {
+    status = complain(told.error());
+  }
+  std::error_code ignored;
+  std::filesystem::remove(settings.server.data_dir / "server.json", ignored);
+  if (auto stopped = (*node)->stop(); !stopped) {
+    log::error("stopped before everything was finished", {{"error", stopped.error().message}});
+    status = 1;
+  }
+  node->reset();
+  log::stop();
+  return status;
+}
+
+int print_version(bool json) {
+  if (json) std::printf("%s\n", nlohmann::json{{"version", kVersion}}.dump().c_str());
+  else std::printf("fluxgate %s\n", std::string(kVersion).c_str());
+  return 0;
+}
+
+int config_check(const ConfigOptions& options) {
+  Settings settings;
+  config::Registry registry;
+  auto read = load(settings, registry, options);
+  if (read) read = settings.check(registry);
+  if (!read) return complain(read.error());
+  std::printf("the settings are right\n");
+  return 0;
+}
+
+int config_print(const ConfigOptions& options, bool changed_only) {
+  Settings settings;
+  config::Registry registry;
+  auto read = load(settings, registry, options);
+  if (read) read = settings.check(registry);
+  if (!read) return complain(read.error());
+  std::fputs(registry.print(changed_only).c_str(), stdout);
+  return 0;
+}
+
+int config_reference() {
+  Settings settings;
+  config::Registry registry;
+  settings.bind(registry);
+  std::fputs(registry.reference().c_str(), stdout);
+  return 0;
+}
+
+}  // namespace flux::app

@@ -1,0 +1,35 @@
+#include "gateway/gateway.h"
+
+#include "gateway/access.h"
+#include "gateway/web_app.h"
+
+namespace flux::gateway {
+
+Gateway::Gateway(const Services& s, auth::Mode mode, QueryRunOptions query_options)
+    : accounts_(s.accounts),
+      mode_(mode),
+      auth_(s.accounts, mode),
+      registry_(s.registry, s.store, s.workers),
+      credentials_(s.credentials, s.registry, s.mqtt_port),
+      query_(s.executor, s.bus, s.query_workers, query_options),
+      system_(s.health, s.metrics, s.workers, s.status, s.demo),
+      live_(s.hub, s.accounts) {}
+
+void Gateway::mount(net::Router& router) {
+  const net::Router::Group open = router.group();
+  const net::Router::Group root = router.group().use(require_access(accounts_, mode_));
+  // Answers hold what only their caller may see: no cache in between may keep them.
+  const auto private_answers = [](const net::HttpRequest&, net::HttpResponse& response) {
+    if (response.find_header("Cache-Control").empty()) response.header("Cache-Control", "no-store");
+  };
+  const net::Router::Group api = router.group("/api/v1").use(require_access(accounts_, mode_)).after(private_answers);
+  auth_.mount(open, api);
+  registry_.mount(api);
+  credentials_.mount(api);
+  query_.mount(api);
+  system_.mount(open, api, root);
+  live_.mount(api);
+  mount_web_app(open);
+}
+
+}  // namespace flux::gateway

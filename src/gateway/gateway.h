@@ -1,0 +1,50 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "gateway/live/live_routes.h"
+#include "gateway/rest/auth_routes.h"
+#include "gateway/rest/credential_routes.h"
+#include "gateway/rest/query_routes.h"
+#include "gateway/rest/registry_routes.h"
+#include "gateway/rest/system_routes.h"
+
+namespace flux::gateway {
+
+/// Everything that people and programs reach over HTTP but telemetry itself, which `ingest` mounts beside it.
+class Gateway {
+ public:
+  struct Services {
+    registry::Registry& registry;
+    auth::Accounts& accounts;
+    auth::Credentials& credentials;
+    bus::Bus& bus;
+    const store::TimeSeriesStore& store;
+    std::shared_ptr<const query::Executor> executor;
+    stream::Hub& hub;
+    runtime::Workers& workers;        ///< short look-ups
+    runtime::Workers& query_workers;  ///< queries
+    metrics::Registry& metrics;
+    observe::Health& health;
+    DemoControl* demo = nullptr;
+    std::function<SystemStatus()> status;
+    std::function<std::uint16_t()> mqtt_port;
+  };
+  /// All that `services` refers to outlives the gateway.
+  Gateway(const Services& services, auth::Mode mode, QueryRunOptions query_options);
+  /// Adds every route. Once, before the server listens; the gateway outlives the router's use.
+  void mount(net::Router& router);
+
+ private:
+  auth::Accounts& accounts_;
+  auth::Mode mode_;
+  AuthRoutes auth_;
+  RegistryRoutes registry_;
+  CredentialRoutes credentials_;
+  QueryRoutes query_;
+  SystemRoutes system_;
+  LiveRoutes live_;
+};
+
+}  // namespace flux::gateway
