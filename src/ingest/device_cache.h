@@ -31,7 +31,7 @@ class DeviceSlot final : public wire::json::DeviceRows {
   friend class DeviceCache;
   registry::DeviceEntryPtr entry_;
   PartitionId partition_;
-  bool recent_ = true;  // the cache's clock hand has not passed since the last use
+  bool recent_ = false;  // was used since the cache's clock hand passed; new ones have to earn it
 };
 using DeviceSlotPtr = std::shared_ptr<DeviceSlot>;
 
