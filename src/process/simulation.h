@@ -3,11 +3,14 @@
 // A small world for the tests of this room: a log, a store and checkpoints that can lose what was not durable, in one
 // thread, with every delay and failure drawn from one seed.
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -178,11 +181,15 @@ class SimulatedStore final : public store::TimeSeriesStore {
   std::map<PartitionId, Offset> next_;
 };
 
-/// Checkpoints in memory, kept as the folder keeps them.
+/// Checkpoints in memory, kept as the folder keeps them. Any thread.
 class MemoryCheckpoints final : public Checkpoints {
  public:
-  Result<Generation> take_over(PartitionId partition) override { return Generation{++held_[partition].generation}; }
+  Result<Generation> take_over(PartitionId partition) override {
+    const std::lock_guard lock(mutex_);
+    return Generation{++held_[partition].generation};
+  }
   Result<> write(PartitionId partition, Generation generation, const Checkpoint& checkpoint) override {
+    const std::lock_guard lock(mutex_);
     Held& held = held_[partition];
     if (held.generation != generation.value) return fail(ErrorCode::permission_denied, "another has taken over");
     held.all.insert_or_assign(checkpoint.next, checkpoint.data);
@@ -191,11 +198,13 @@ class MemoryCheckpoints final : public Checkpoints {
     return {};
   }
   Result<std::vector<Offset>> list(PartitionId partition) override {
+    const std::lock_guard lock(mutex_);
     std::vector<Offset> offsets;
     for (const auto& [next, data] : held_[partition].all) offsets.insert(offsets.begin(), next);
     return offsets;
   }
   Result<Checkpoint> read(PartitionId partition, Offset next) override {
+    const std::lock_guard lock(mutex_);
     if (damaged.contains({partition, next})) return fail(ErrorCode::corrupt, "damaged");
     return Checkpoint{next, held_[partition].all.at(next)};
   }
@@ -203,7 +212,7 @@ class MemoryCheckpoints final : public Checkpoints {
     if (!held_[partition].all.empty()) damaged.insert({partition, held_[partition].all.rbegin()->first});
   }
 
-  std::uint64_t written = 0;
+  std::atomic<std::uint64_t> written{0};
   std::set<std::pair<PartitionId, Offset>> damaged;
 
  private:
@@ -211,6 +220,7 @@ class MemoryCheckpoints final : public Checkpoints {
     std::uint64_t generation = 0;
     std::map<Offset, std::string> all;
   };
+  std::mutex mutex_;
   std::map<PartitionId, Held> held_;
 };
 

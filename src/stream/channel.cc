@@ -149,7 +149,7 @@ void Channel::add(const TelemetryBatch& batch, const TelemetryBatch::Group& grou
       Cell cell = cells[row];
       if (type == ValueType::string) {
         const std::string_view text = batch.string(cell);
-        if (heap_.size() + text.size() > config_.backlog) drop_texts();
+        if (heap_.size() + text.size() > config_.backlog && !texts_full_) drop_texts();
         if (heap_.size() + text.size() > config_.backlog) {
           metrics_.dropped_backlog.add();
           continue;
@@ -225,6 +225,7 @@ void Channel::drop_texts() {
     }
   }
   heap_ = std::move(kept);
+  texts_full_ = heap_.size() > config_.backlog / 2;  // trying again with each text would gain little and cost much
 }
 
 // --- sending -------------------------------------------------------------------------------------------------------
@@ -314,6 +315,7 @@ void Channel::flush(Duration now) {
   }
   dirty_devices_.clear();
   heap_.clear();
+  texts_full_ = false;
   forget_idle(now);
 }
 

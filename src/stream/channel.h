@@ -96,6 +96,7 @@ class Channel {
   std::unique_ptr<Maps> maps_;
   std::vector<std::uint32_t> dirty_devices_;  // in the order of their first points
   std::string heap_;                          // texts of the points collected
+  bool texts_full_ = false;                   // dropping old ones made little room: no more until the next frame
   Duration forgotten_at_;
 };
 using ChannelPtr = std::shared_ptr<Channel>;
