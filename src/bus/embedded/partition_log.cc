@@ -156,7 +156,10 @@ void PartitionLog::commit_group(std::span<Pending> group, std::size_t bytes) {
     unsynced_.store(true, std::memory_order_relaxed);
   }
   complete(group, *located);
-  if (writer_->size() >= segment_limit() || writer_->shape_count() > kMaxSegmentShapes) seal_writer();
+  if (writer_->size() >= segment_limit() || writer_->shape_count() > kMaxSegmentShapes) {
+    seal_writer();
+    retain(now);
+  }
 }
 
 void PartitionLog::complete(std::span<Pending> group, const Located& located) {

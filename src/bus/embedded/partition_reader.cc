@@ -58,7 +58,10 @@ Result<std::vector<Record>> PartitionReader::read(std::size_t max_bytes) {
   }
   while (position_ < tail.end) {
     if (auto loaded = load(tail.end, max_bytes); !loaded) {
-      if (records.empty()) return std::unexpected(loaded.error());
+      if (records.empty()) {
+        if (loaded.error().code == ErrorCode::corrupt) log_.context().metrics.corrupt_reads.add();
+        return std::unexpected(loaded.error());
+      }
       damaged_ = Damaged::no;  // first what is good; the next read meets the damage again
       break;
     }
@@ -94,8 +97,7 @@ void PartitionReader::leave_file() {
   chunk_size_ = 0;
 }
 
-std::unexpected<Error> PartitionReader::damaged(std::uint64_t at, const std::string& what) {
-  log_.context().metrics.corrupt_reads.add();
+std::unexpected<Error> PartitionReader::damaged(std::uint64_t at, const std::string& what) const {
   return fail(ErrorCode::corrupt, segment_->path.string() + ", byte " + std::to_string(at) + ": " + what);
 }
 
@@ -115,9 +117,8 @@ Result<> PartitionReader::open_segment(PartitionLog::Place place) {
   const auto header = read_segment_header(std::span(head).first(read), segment_->path);
   if (!header || header->base != segment_->base) {
     damaged_ = Damaged::bytes;
-    log_.context().metrics.corrupt_reads.add();
     if (!header) return std::unexpected(header.error());
-    return fail(ErrorCode::corrupt, segment_->path.string() + ", byte 32: this segment belongs elsewhere");
+    return damaged(32, "this segment belongs elsewhere");
   }
   header_ = *header;
   file_ = std::move(file);
@@ -133,17 +134,24 @@ Result<> PartitionReader::locate(Offset end) {
   DO(segment_->index.ensure(*file_, header_));
   const SegmentIndex::Start start = segment_->index.find(position_);
   for (const Located& batch : start.defining) DO(learn(batch));
-  at_ = start.position;
-  // Record batches on the way are passed over by their headers. Whatever is wrong there, `load` will say.
+  // Record batches on the way are passed over by their headers, damaged stretches by looking for what follows them.
   chunk_end_ = end;
+  TRY(const std::uint64_t size, file_->size());
+  SegmentScan scan(*file_, header_.salt, start.position, size);
   for (;;) {
-    TRY(const auto head, bytes(at_, kBatchHeaderBytes));
-    if (head.size() < kBatchHeaderBytes) return {};
-    const auto header = read_batch_header(head, header_.salt);
-    if (!header || header->end() > position_) return {};
-    const Located batch{at_, *header};
-    if (header->is(BatchHeader::kDefines)) DO(learn(batch));
-    at_ = batch.end();
+    at_ = scan.position();
+    TRY(std::optional<Located> batch, scan.next());
+    if (!batch || batch->header.end() > end) {
+      scan.go_to(at_);
+      TRY(batch, scan.search([&](const BatchHeader& later) { return later.count > 0 && later.end() <= end; }));
+    }
+    // Where `position_` lies in the damage itself, `load` will say so.
+    if (!batch || batch->header.base > position_) return {};
+    if (batch->header.end() > position_) {
+      at_ = batch->position;
+      return {};
+    }
+    if (batch->header.is(BatchHeader::kDefines)) DO(learn(*batch));
   }
 }
 

@@ -33,7 +33,7 @@ class PartitionReader final : public Reader {
   Result<Record> decode_record(std::span<const std::byte> payload, std::size_t& at, bool wanted);
   /// The bytes [at, at + size) of the segment; fewer at its end.
   Result<std::span<const std::byte>> bytes(std::uint64_t at, std::size_t size);
-  [[nodiscard]] std::unexpected<Error> damaged(std::uint64_t at, const std::string& what);
+  [[nodiscard]] std::unexpected<Error> damaged(std::uint64_t at, const std::string& what) const;
   bool take_decoded(std::vector<Record>& records, std::size_t& bytes, std::size_t max_bytes);
   void leave_file();
 

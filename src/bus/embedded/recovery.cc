@@ -109,7 +109,7 @@ Result<bool> PartitionLog::recover_last(Segment& segment) {
     TRY(const auto earlier, context_.files.open(before.path, OpenMode::read));
     TRY(const std::size_t got, earlier->read(0, bytes, sizeof bytes));
     if (const auto head = read_segment_header(std::span(bytes).first(got), before.path)) {
-      TRY(const SegmentEnd known, find_segment_end(*earlier, *head));
+      TRY(const SegmentEnd known, find_segment_end(*earlier, *head, segment.base));
       last_origin_ = known.origin;
     }
   }

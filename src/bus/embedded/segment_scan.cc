@@ -70,7 +70,7 @@ Result<bool> payload_intact(const File& file, const Located& batch, std::uint32_
   return crc == batch.header.payload_crc;
 }
 
-Result<SegmentEnd> find_segment_end(const File& file, const SegmentHeader& header) {
+Result<SegmentEnd> find_segment_end(const File& file, const SegmentHeader& header, std::optional<Offset> until) {
   SegmentEnd found{.position = kSegmentHeaderBytes, .end = header.base};
   TRY(const std::uint64_t size, file.size());
 
@@ -104,6 +104,7 @@ Result<SegmentEnd> find_segment_end(const File& file, const SegmentHeader& heade
       if (!batch) break;
       found.damages.push_back({at, batch->position, found.end, batch->header.base});
     }
+    if (until && batch->header.base >= *until) break;
     if (batch->header.synced > synced) {
       synced = batch->header.synced;
       std::size_t proven = 0;

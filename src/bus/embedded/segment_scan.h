@@ -69,8 +69,10 @@ struct SegmentEnd {
 /// Finds the end of a segment that may not have been sealed.
 ///
 /// A record batch that is not whole is damage where a later one says that it had been durable (`synced`); it is the
-/// torn tail of a crash otherwise, and the segment ends before it.
-Result<SegmentEnd> find_segment_end(const File& file, const SegmentHeader& header);
+/// torn tail of a crash otherwise, and the segment ends before it. Records from `until` on do not count: they belong to
+/// the segment that begins there, and what lies here is what a failed write left.
+Result<SegmentEnd> find_segment_end(const File& file, const SegmentHeader& header,
+                                    std::optional<Offset> until = std::nullopt);
 
 /// Where in a segment to start reading for an offset, and which record batches before that define shapes. Filled by
 /// the writer as it goes, or by one scan when a sealed segment is first sought into. Thread-safe.
