@@ -170,8 +170,7 @@ Async<void> EdgeService::drain() {
 }
 
 Async<void> EdgeService::stop() {
-  end();
-  client_.stop();
+  end();  // the client closes its connections when it is destroyed, after the shards have ended
   co_return {};
 }
 
