@@ -1,6 +1,7 @@
 #include <benchmark/benchmark.h>
 
 #include "runtime/spawn.h"
+#include "stream/channel.h"
 #include "stream/hub.h"
 #include "stream/stream_testing.h"
 
