@@ -79,13 +79,19 @@ function page(items, query, most = 1000) {
   return { items: items.slice(from, from + limit), next };
 }
 
+let cache = { at: 0, all: [] };
+function everything(now) {
+  if (now - cache.at > 1000 || cache.all.length !== world.devices.size) cache = { at: now, all: [...world.devices.keys()].map((id) => world.device(id, now)) };
+  return cache.all;
+}
+
 function listDevices(query) {
   const now = Date.now();
   const include = (query.get('include') ?? '').split(',');
   const q = query.get('q')?.toLowerCase();
   const states = query.get('state')?.split(',');
   const labels = query.getAll('label').map((l) => [l.slice(0, l.indexOf(':')), l.slice(l.indexOf(':') + 1)]);
-  const all = [...world.devices.keys()].map((id) => world.device(id, now));
+  const all = everything(now);
   let found = all.filter(
     (d) =>
       (!q || `${d.device} ${d.name ?? ''} ${d.location?.place ?? ''}`.toLowerCase().includes(q)) &&

@@ -205,7 +205,16 @@ export class World {
     let last = Number.NEGATIVE_INFINITY;
     if (d.kind && !d.never) {
       const at = d.silentSince && d.silentSince < now ? d.silentSince : now;
-      last = this.times(id, at - 3 * 420000, at + 1).at(-1) ?? Number.NEGATIVE_INFINITY;
+      const step = this.step(id);
+      const phase = this.phase(id);
+      for (let k = Math.floor((at - phase) / step), n = 0; n < 1000; n += 1) {
+        if (this.speaks(id, k * step + phase)) {
+          last = k * step + phase;
+          break;
+        }
+        // A gap lasts as long as its 7 minutes: to its beginning at once.
+        k = Math.floor((Math.floor((k * step + phase) / 420000) * 420000 - 1 - phase) / step);
+      }
     }
     for (const points of this.injected.get(id)?.values() ?? []) last = Math.max(last, points.at(-1)[0]);
     return last;

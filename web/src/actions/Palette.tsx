@@ -60,7 +60,9 @@ export function Palette({ context, onClose }: { context: ActionContext; onClose:
   };
 
   return (
-    <Modal opened onClose={onClose} withCloseButton={false} padding={0} yOffset="12vh" centered={false} size={560} aria-label="Search and commands">
+    <Modal.Root opened onClose={onClose} padding={0} yOffset="12vh" centered={false} size={560}>
+      <Modal.Overlay />
+      <Modal.Content aria-label="Search and commands">
       <div className={classes.field}>
         <Icon name="search" />
         <input
@@ -107,6 +109,7 @@ export function Palette({ context, onClose }: { context: ActionContext; onClose:
         ))}
         {rows.length === 0 && <p className={classes.none}>Nothing is called that.</p>}
       </div>
-    </Modal>
+      </Modal.Content>
+    </Modal.Root>
   );
 }

@@ -1,4 +1,4 @@
-import { Modal } from '@mantine/core';
+import { Dialog } from '@/ui/Dialog';
 import { Keys } from '@/ui/Keys';
 import { type ActionContext, labelOf, offered } from './actions';
 import classes from './ShortcutsDialog.module.css';
@@ -6,7 +6,7 @@ import { spellShortcut } from './shortcuts';
 
 export function ShortcutsDialog({ context, onClose }: { context: ActionContext; onClose: () => void }) {
   return (
-    <Modal opened onClose={onClose} title="Keyboard shortcuts" size="sm">
+    <Dialog onClose={onClose} title="Keyboard shortcuts" size="sm">
       <dl className={classes.list}>
         {offered(context)
           .filter((a) => a.shortcut)
@@ -19,6 +19,6 @@ export function ShortcutsDialog({ context, onClose }: { context: ActionContext; 
             </div>
           ))}
       </dl>
-    </Modal>
+    </Dialog>
   );
 }

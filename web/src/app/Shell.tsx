@@ -80,7 +80,7 @@ export function Shell() {
               className={classes.connect}
               aria-label="Connect a device"
             >
-              <span>Connect a device</span>
+              <span className={classes.connectWords}>Connect a device</span>
             </Button>
           )}
           <Menu position="bottom-end" width={250}>

@@ -65,7 +65,9 @@ export const theme = createTheme({
     PasswordInput: { defaultProps: { size: 'sm' } },
     Select: { defaultProps: { size: 'xs' } },
     Tooltip: { defaultProps: { openDelay: 350, withinPortal: true, fz: 'xs' } },
-    Modal: { defaultProps: { centered: true, radius: 'lg', overlayProps: { backgroundOpacity: 0.35 } } },
+    SegmentedControl: { defaultProps: { withItemsBorders: false } },
+    ModalRoot: { defaultProps: { radius: 'lg', yOffset: '9vh', transitionProps: { duration: 120 } } },
+    ModalOverlay: { defaultProps: { backgroundOpacity: 0.35 } },
     Menu: { defaultProps: { shadow: 'md', radius: 'md' } },
     Popover: { defaultProps: { shadow: 'md', radius: 'md' } },
   },
@@ -74,6 +76,7 @@ export const theme = createTheme({
 /** Mantine's surfaces, in our tokens (tokens.css). */
 export const variables: CSSVariablesResolver = () => {
   const both = {
+    '--mantine-font-weight-medium': '500',
     '--mantine-color-body': 'var(--bg)',
     '--mantine-color-text': 'var(--ink)',
     '--mantine-color-dimmed': 'var(--ink-2)',

@@ -181,8 +181,7 @@ export class HistoryChartView {
       }
       if (this.jump) range.reset();
       range.update(low, high, now, elapsed);
-      const empty = Number.isNaN(range.low);
-      pane.show(from, to, empty ? 0 : range.low, empty ? 1 : range.high);
+      pane.show(from, to, range.low, range.high);
     }
     this.dirty = false;
     this.jump = false;

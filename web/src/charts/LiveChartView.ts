@@ -2,7 +2,7 @@ import type { Clock } from '@/lib/clock';
 import { Columns } from '@/lib/columns';
 import { onFrame } from '@/lib/frameLoop';
 import type { Ring } from '@/lib/ring';
-import { dot, type Plane, traceColumns } from './lines';
+import { dot, type Plane, strokeColumns } from './lines';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
 import { GlidingRange } from './range';
@@ -30,6 +30,8 @@ interface PaneState {
 }
 
 const COLUMN_PIXELS = 1.5;
+/** Less movement than this part of a pixel is not worth a drawing. */
+const LEAST_MOVE = 0.2;
 const MOST_PANES = 4;
 
 let nextKey = 0;
@@ -56,6 +58,9 @@ export class LiveChartView {
   private height = 0;
   private last = 0;
   private heldAt: number | null = null;
+  private drawnTo = Number.NEGATIVE_INFINITY;
+  private drawnSeen = -1;
+  private dirty = true;
   private hover: { pane: Pane; left: number; top: number } | null = null;
   /** Milliseconds that the last frame's drawing took; for measuring. */
   frameCost = 0;
@@ -80,6 +85,7 @@ export class LiveChartView {
 
   setSpan(span: number): void {
     this.span = span;
+    this.dirty = true;
   }
 
   /** Holds the picture still, or lets it move again. */
@@ -117,6 +123,7 @@ export class LiveChartView {
       element.remove();
     }
     this.hover = null;
+    this.dirty = true;
     this.readout.hide();
     if (this.width === 0) {
       this.panes = [];
@@ -152,6 +159,7 @@ export class LiveChartView {
   }
 
   private layout(): void {
+    this.dirty = true;
     if (this.panes.length === 0) this.build();
     this.panes.forEach(({ pane }, i) => pane.resize(this.width, this.heightOf(i, this.panes.length)));
   }
@@ -163,6 +171,17 @@ export class LiveChartView {
     this.last = now;
     const to = this.heldAt ?? this.clock.now();
     const from = to - this.span;
+    const moved = Math.abs(to - this.drawnTo) / (this.span / this.panes[0]!.pane.plotWidth);
+    let seen = 0;
+    for (const { ring } of this.traces) seen += ring.total + ring.revision * 1e6;
+    const gliding = this.panes.some((p) => !p.range.settled);
+    if (moved < LEAST_MOVE && seen === this.drawnSeen && !gliding && !this.dirty) {
+      if (this.hover) this.point(this.hover);
+      return;
+    }
+    this.drawnTo = to;
+    this.drawnSeen = seen;
+    this.dirty = false;
     for (const { pane, traces, range } of this.panes) {
       const width = (this.span / pane.plotWidth) * COLUMN_PIXELS;
       let low = Number.POSITIVE_INFINITY;
@@ -176,8 +195,7 @@ export class LiveChartView {
         }
       }
       range.update(low, high, now, elapsed);
-      const empty = Number.isNaN(range.low);
-      pane.show(from, to, empty ? 0 : range.low, empty ? 1 : range.high);
+      pane.show(from, to, range.low, range.high);
     }
     if (this.hover) this.point(this.hover);
     this.frameCost = performance.now() - begun;
@@ -187,17 +205,16 @@ export class LiveChartView {
     const colors = chartTheme();
     const ratio = devicePixelRatio || 1;
     const many = traces.length > 12;
-    ctx.lineWidth = (many ? 1.1 : 1.6) * ratio;
+    // Lines of one pixel are rasterised several times as fast as wider ones.
+    ctx.lineWidth = (many ? 1 : 1.6) * ratio;
+    ctx.lineJoin = many ? 'bevel' : 'round';
     for (const trace of traces) {
       const columns = this.columns.get(trace.key);
       if (!columns || columns.length === 0) continue;
       const color = colors.series(trace.color);
       const gap = trace.gap();
       ctx.strokeStyle = color;
-      ctx.globalAlpha = many ? 0.8 : 1;
-      ctx.beginPath();
-      traceColumns(ctx, plane, columns, gap, trace.step);
-      ctx.stroke();
+      strokeColumns(ctx, plane, columns, gap, trace.step);
       const end = columns.length - 1;
       const time = columns.lastTimes[end]!;
       // The newest reading is marked while it is fresh; a line that just ends has a silent device.

@@ -3,6 +3,7 @@ import 'uplot/dist/uPlot.min.css';
 import './charts.css';
 import { formatTickValue } from '@/lib/numbers';
 import { formatTick } from '@/lib/time';
+import { timeTicks } from './ticks';
 import type { Plane } from './lines';
 import { chartTheme } from './palette';
 
@@ -22,6 +23,7 @@ export interface PaneOptions {
 export const TIME_AXIS_HEIGHT = 26;
 export const VALUE_AXIS_WIDTH = 52;
 const TOP_ROOM = 8;
+const RIGHT_ROOM = 10;
 
 /** uPlot brings axes, crosshair and selection; the lines are drawn by `draw`, straight from typed arrays. */
 export class Pane {
@@ -30,6 +32,7 @@ export class Pane {
   private to = 1;
   private low = 0;
   private high = 1;
+  private empty = false;
 
   constructor(
     host: HTMLElement,
@@ -50,7 +53,7 @@ export class Pane {
         height: options.height,
         ms: 1,
         pxAlign: 0,
-        padding: [TOP_ROOM, 10, options.timeAxis ? 0 : 6, 0],
+        padding: [TOP_ROOM, RIGHT_ROOM, options.timeAxis ? 0 : 6, 0],
         legend: { show: false },
         cursor: {
           x: true,
@@ -70,16 +73,22 @@ export class Pane {
           y: { auto: false, range: () => [this.low, this.high] },
         },
         axes: [
-          axis((_, splits, __, ___, step) => splits.map((ms) => formatTick(ms, step)), {
+          axis(
+            (u, splits, __, ___, step) =>
+              // A label that the edge would cut is left out.
+              splits.map((ms) => (u.valToPos(ms, 'x') > u.over.clientWidth - 22 ? '' : formatTick(ms, step))),
+            {
+            splits: (_, __, min, max, step) => timeTicks(min, max, step),
             size: TIME_AXIS_HEIGHT,
             space: 84,
             gap: 6,
             show: true,
             ...(options.timeAxis ? {} : { values: (_, splits) => splits.map(() => ''), size: 0 }),
-          }),
-          axis((_, splits, __, ___, step) => splits.map((v) => formatTickValue(v, step, options.unit)), {
+          },
+          ),
+          axis((_, splits, __, ___, step) => splits.map((v) => (this.empty ? '' : formatTickValue(v, step, options.unit))), {
             size: VALUE_AXIS_WIDTH,
-            space: 30,
+            space: (u: uPlot) => (u.height < 130 ? 22 : 38),
             gap: 6,
           }),
         ],
@@ -112,14 +121,16 @@ export class Pane {
     );
   }
 
+  /** `low` is NaN where there is nothing to show: the time axis moves on over an empty plane. */
   show(from: number, to: number, low: number, high: number): void {
     this.from = from;
     this.to = to;
-    this.low = low;
-    this.high = high;
+    this.empty = Number.isNaN(low);
+    this.low = this.empty ? 0 : low;
+    this.high = this.empty ? 1 : high;
     this.plot.batch(() => {
       this.plot.setScale('x', { min: from, max: to });
-      this.plot.setScale('y', { min: low, max: high });
+      this.plot.setScale('y', { min: this.low, max: this.high });
     });
   }
 
@@ -140,9 +151,9 @@ export class Pane {
     return this.plot.over.offsetLeft;
   }
 
-  /** CSS pixels across which time runs. */
+  /** CSS pixels across which time runs; known before the first drawing. */
   get plotWidth(): number {
-    return Math.max(1, this.plot.over.clientWidth);
+    return Math.max(1, this.plot.width - VALUE_AXIS_WIDTH - RIGHT_ROOM);
   }
 
   destroy(): void {

@@ -3,7 +3,7 @@ import { clock } from '@/lib/clock';
 import { Columns } from '@/lib/columns';
 import { onFrame } from '@/lib/frameLoop';
 import type { Ring } from '@/lib/ring';
-import { type Plane, traceColumns } from './lines';
+import { type Plane, strokeColumns } from './lines';
 import { chartTheme } from './palette';
 
 interface Source {
@@ -73,9 +73,7 @@ export function Sparkline({
       ctx.lineWidth = 1.3 * ratio;
       ctx.lineJoin = 'round';
       ctx.strokeStyle = muted ? theme.faint : theme.series(0);
-      ctx.beginPath();
-      traceColumns(ctx, plane, columns, Math.max(gap(source), pixel * 3), false);
-      ctx.stroke();
+      strokeColumns(ctx, plane, columns, Math.max(gap(source), pixel * 3), false);
       const end = columns.length - 1;
       const x = ((columns.lastTimes[end]! - from) / span) * plane.width;
       const y = plane.top + ((plane.high - columns.lasts[end]!) / (plane.high - plane.low)) * plane.height;

@@ -24,8 +24,13 @@ const xOf = (plane: Plane, time: number) => plane.left + ((time - plane.from) / 
 const yOf = (plane: Plane, value: number) =>
   plane.top + ((plane.high - value) / (plane.high - plane.low)) * plane.height;
 
-/** Adds the line of a ring's columns to the current path; breaks it where readings are more than `gap` apart. */
-export function traceColumns(ctx: CanvasRenderingContext2D, plane: Plane, columns: Columns, gap: number, step: boolean): void {
+const CHUNK = 16;
+
+/**
+ * Strokes the line of a ring's columns; breaks it where readings are more than `gap` apart. In short pieces: rasterising one
+ * path of thousands of segments costs several times as much as the same segments in many paths.
+ */
+export function strokeColumns(ctx: CanvasRenderingContext2D, plane: Plane, columns: Columns, gap: number, step: boolean): void {
   const start = Math.max(0, columns.lowerBound(plane.from) - 2);
   const kx = plane.width / (plane.to - plane.from);
   const ky = plane.height / (plane.high - plane.low);
@@ -33,18 +38,27 @@ export function traceColumns(ctx: CanvasRenderingContext2D, plane: Plane, column
   const by = plane.top + plane.high * ky;
   let lastTime = Number.NEGATIVE_INFINITY;
   let lastY = 0;
+  let count = 0;
+  ctx.beginPath();
   for (let i = start; i < columns.length; i += 1) {
     const first = columns.firstTimes[i]!;
     if (first > plane.to) break;
     const last = columns.lastTimes[i]!;
     const x = bx + first * kx;
     const y = by - columns.firsts[i]! * ky;
+    if (count >= CHUNK) {
+      ctx.stroke();
+      ctx.beginPath();
+      ctx.moveTo(bx + lastTime * kx, lastY);
+      count = 0;
+    }
     if (first - lastTime > gap) ctx.moveTo(x, y);
     else {
       if (step) ctx.lineTo(x, lastY);
       ctx.lineTo(x, y);
     }
     lastY = y;
+    count += 1;
     if (last > first) {
       const end = bx + last * kx;
       const lasts = by - columns.lasts[i]! * ky;
@@ -52,12 +66,15 @@ export function traceColumns(ctx: CanvasRenderingContext2D, plane: Plane, column
         const middle = (x + end) / 2;
         ctx.lineTo(middle, by - columns.mins[i]! * ky);
         ctx.lineTo(middle, by - columns.maxs[i]! * ky);
+        count += 2;
       }
       ctx.lineTo(end, lasts);
       lastY = lasts;
+      count += 1;
     }
     lastTime = last;
   }
+  ctx.stroke();
 }
 
 /** Indices [start, end) of the samples that touch the plane, one beyond on each side. */

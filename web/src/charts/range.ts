@@ -33,7 +33,7 @@ export class GlidingRange {
 
   /** Has it arrived where it was gliding to? */
   get settled(): boolean {
-    return this.low === this.targetLow && this.high === this.targetHigh;
+    return Number.isNaN(this.low) || (this.low === this.targetLow && this.high === this.targetHigh);
   }
 
   /** The next update jumps. */

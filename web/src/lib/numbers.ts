@@ -75,7 +75,8 @@ export function formatTickValue(value: number, step: number, unit?: string | nul
     return `${text.replace(/\.0$/, '')} ${scaled}`;
   }
   if (Math.abs(value) >= 1e5) return formatCompact(value);
-  const digits = step > 0 ? Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9))) : 2;
+  let digits = 0;
+  while (digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 * 10 ** digits * step) digits += 1;
   return format(digits, digits).format(value);
 }
 
@@ -84,4 +85,9 @@ export function toNumber(value: Value | null | undefined): number {
   if (typeof value === 'number') return value;
   if (typeof value === 'boolean') return value ? 1 : 0;
   return Number.NaN;
+}
+
+/** `engine_temperature` → "engine temperature"; `pm2_5` keeps its underscore. */
+export function readable(name: string): string {
+  return name.replace(/(?<=\p{L})_(?=\p{L})/gu, ' ');
 }

@@ -66,26 +66,29 @@ export class Ring {
     this.values[slot] = value;
   }
 
-  /** Joins many readings with what is here, in any overlap; at equal times what is here stays. `times` ascend strictly. */
-  merge(times: ArrayLike<number>, values: ArrayLike<number>): void {
-    if (times.length === 0) return;
-    const mineTimes = Array.from({ length: this.size }, (_, i) => this.time(i));
-    const mineValues = mineTimes.map((_, i) => this.value(i));
-    const joinedTimes: number[] = [];
-    const joinedValues: number[] = [];
-    let mine = 0;
-    let other = 0;
-    while (mine < mineTimes.length || other < times.length) {
-      const a = mine < mineTimes.length ? mineTimes[mine]! : Number.POSITIVE_INFINITY;
-      const b = other < times.length ? times[other]! : Number.POSITIVE_INFINITY;
-      joinedTimes.push(Math.min(a, b));
-      joinedValues.push(a <= b ? mineValues[mine]! : values[other]!);
-      if (a <= b) mine += 1;
-      if (b <= a) other += 1;
-    }
+  /**
+   * Puts `times` (strictly ascending) in the place of all that lies in [from, to], and beyond `to` up to the last of them.
+   * What is newer stays.
+   */
+  replace(from: number, to: number, times: ArrayLike<number>, values: ArrayLike<number>): void {
+    const end = Math.max(to, times.length ? times[times.length - 1]! : to);
+    const before = this.lowerBound(from);
+    const after = this.lowerBound(end + Number.EPSILON * end);
+    const olds = { times: [] as number[], values: [] as number[] };
+    const keep = (begin: number, stop: number) => {
+      for (let i = begin; i < stop; i += 1) {
+        olds.times.push(this.time(i));
+        olds.values.push(this.value(i));
+      }
+    };
+    keep(0, before);
+    const fresh = Array.from(times);
+    olds.times.push(...fresh);
+    olds.values.push(...Array.from(values));
+    keep(after, this.size);
     this.clear();
-    for (let i = Math.max(0, joinedTimes.length - this.capacity); i < joinedTimes.length; i += 1) {
-      this.append(joinedTimes[i]!, joinedValues[i]!);
+    for (let i = Math.max(0, olds.times.length - this.capacity); i < olds.times.length; i += 1) {
+      this.append(olds.times[i]!, olds.values[i]!);
     }
   }
 

@@ -1,3 +1,4 @@
+import { clock } from '@/lib/clock';
 import { Ring } from '@/lib/ring';
 import { parseTime } from '@/lib/time';
 import { toNumber, type Value } from '@/lib/numbers';
@@ -39,6 +40,7 @@ interface DeviceEntry {
 }
 
 const KEEP_UNWATCHED = 400;
+const LATE = 400;
 
 /** The gap that a line may bridge: a few times the usual distance between readings, within reason. */
 export function gapOf(series: { interval: number }): number {
@@ -69,8 +71,16 @@ export class LiveStore {
     const handlers = {
       data: (data: LiveData['data']) => this.onData(data),
       state: (state: LiveState) => this.onState(state),
+      // The history was fetched when the watch began; had the server taken its time, the two would not meet.
+      subscribed: () => {
+        const late = performance.now() - asked;
+        if (first && late > LATE) onGap?.(clock.now() - late);
+        first = false;
+      },
       resumed: (from: number) => onGap?.(from),
     };
+    const asked = performance.now();
+    let first = true;
     // No devices would mean all of them.
     let subscription: Subscription | null = held.size ? this.client.subscribe(request(selection), handlers) : null;
     return {
@@ -146,13 +156,23 @@ export class LiveStore {
     if (!(time <= series.time)) this.take(series, time, value);
   }
 
-  seedHistory(device: string, metric: string, times: ArrayLike<number>, values: ArrayLike<number>): void {
+  /**
+   * Readings from before. `exact`: they are the truth of their span (raw, or windows where windows are shown) and replace what
+   * is here. Otherwise they only reach back to before the oldest that is here.
+   */
+  seedHistory(device: string, metric: string, times: number[], values: number[], exact: boolean): void {
     const series = this.series(device, metric);
-    series.ring.merge(times, values);
-    series.version += 1;
-    if (Number.isNaN(series.interval) && times.length > 2) {
-      series.interval = (times[times.length - 1]! - times[0]!) / (times.length - 1);
+    const { ring } = series;
+    if (times.length === 0) return;
+    if (exact) ring.replace(times[0]!, times.at(-1)!, times, values);
+    else {
+      const oldest = ring.length ? ring.time(0) : Number.POSITIVE_INFINITY;
+      const count = times.findIndex((t) => t >= oldest);
+      const older = count < 0 ? times.length : count;
+      if (older > 0) ring.replace(Number.NEGATIVE_INFINITY, times[older - 1]!, times.slice(0, older), values.slice(0, older));
     }
+    series.version += 1;
+    if (Number.isNaN(series.interval) && times.length > 2) series.interval = (times.at(-1)! - times[0]!) / (times.length - 1);
   }
 
   get size(): number {

@@ -1,5 +1,6 @@
-import { Button, Group, Modal, Stack, TextInput } from '@mantine/core';
+import { Button, Group, Stack, TextInput } from '@mantine/core';
 import { type ReactNode, useState } from 'react';
+import { Dialog } from './Dialog';
 
 /** For what cannot be undone: the name is typed. */
 export function ConfirmByName({
@@ -21,7 +22,7 @@ export function ConfirmByName({
 }) {
   const [typed, setTyped] = useState('');
   return (
-    <Modal opened onClose={onClose} title={title}>
+    <Dialog onClose={onClose} title={title}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -53,6 +54,6 @@ export function ConfirmByName({
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

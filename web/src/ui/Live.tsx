@@ -15,8 +15,9 @@ interface Reading {
 export function LiveValue({ source, staleAfter, size }: { source: Reading; staleAfter: () => number; size?: 'lg' }) {
   const root = useRef<HTMLSpanElement>(null);
   useEffect(() => {
-    const text = root.current!.children[0] as HTMLElement;
-    const unit = root.current!.children[1] as HTMLElement;
+    // Held here, for React lets go of the ref before it runs the clean-up.
+    const element = root.current!;
+    const [text, unit] = element.children as unknown as [HTMLElement, HTMLElement];
     let shownText = '';
     let shownUnit = '';
     const draw = () => {
@@ -24,7 +25,7 @@ export function LiveValue({ source, staleAfter, size }: { source: Reading; stale
       if (shown.text !== shownText) text.textContent = shownText = shown.text;
       if (shown.unit !== shownUnit) unit.textContent = shownUnit = shown.unit;
       const stale = !(clock.now() - source.time < staleAfter());
-      root.current?.toggleAttribute('data-stale', stale);
+      element.toggleAttribute('data-stale', stale);
     };
     draw();
     return onFrame(draw, 200);
@@ -41,14 +42,15 @@ export function LiveValue({ source, staleAfter, size }: { source: Reading; stale
 export function Age({ time, prefix = '' }: { time: () => number; prefix?: string }) {
   const root = useRef<HTMLSpanElement>(null);
   useEffect(() => {
+    const element = root.current!;
     let shown = '';
     const draw = () => {
       const at = time();
       const text = prefix + formatAge(clock.now() - at);
       if (text === shown) return;
       shown = text;
-      root.current!.textContent = text;
-      root.current!.title = Number.isNaN(at) ? '' : formatMoment(at);
+      element.textContent = text;
+      element.title = Number.isNaN(at) ? '' : formatMoment(at);
     };
     draw();
     return onFrame(draw, 250);

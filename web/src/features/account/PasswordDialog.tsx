@@ -1,7 +1,8 @@
-import { Button, Group, Modal, PasswordInput, Stack } from '@mantine/core';
+import { Button, Group, PasswordInput, Stack } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { ApiError, api, messageOf, take, type User } from '@/api/client';
+import { Dialog } from '@/ui/Dialog';
 import { toast } from '@/ui/toasts';
 import { texts } from './texts';
 
@@ -24,7 +25,7 @@ export function PasswordDialog({ user, onClose }: { user: User; onClose: () => v
   const differ = again !== fresh;
   const field = save.error instanceof ApiError ? save.error.field : undefined;
   return (
-    <Modal opened onClose={onClose} title={user.has_password ? texts.changeTitle : texts.setTitle} size="sm">
+    <Dialog onClose={onClose} title={user.has_password ? texts.changeTitle : texts.setTitle} size="sm">
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -70,6 +71,6 @@ export function PasswordDialog({ user, onClose }: { user: User; onClose: () => v
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

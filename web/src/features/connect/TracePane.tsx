@@ -1,3 +1,4 @@
+import { readable } from '@/lib/numbers';
 import { Button, Group, Loader } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useEffect, useState, useSyncExternalStore } from 'react';
@@ -70,7 +71,7 @@ export function TracePane({ device, onAnother }: { device: string; onAnother: ()
               const series = store.series(device, metric);
               return (
                 <div key={metric}>
-                  <small>{metric.replaceAll('_', ' ')}</small>
+                  <small>{readable(metric)}</small>
                   <LiveValue source={series} staleAfter={() => Number.POSITIVE_INFINITY} size="lg" />
                   <Sparkline source={series} gap={gapOf as never} span={60_000} width={130} height={30} />
                 </div>
@@ -96,7 +97,8 @@ export function TracePane({ device, onAnother }: { device: string; onAnother: ()
           <small>{texts.watching}</small>
         </p>
       ) : (
-        <ol className={classes.log} aria-live="polite" aria-relevant="additions">
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
+        <ol className={classes.log} tabIndex={0} aria-label={texts.log} aria-live="polite" aria-relevant="additions">
           {events.toReversed().map((event, i) => (
             <li key={`${event.time}-${events.length - i}`} data-ok={event.ok}>
               <time>{formatClock(parseTime(event.time), true)}</time>

@@ -33,6 +33,7 @@ export const texts = {
     parse: 'Contents',
     reading: 'Reading',
   } as Record<string, string>,
+  log: 'What happened',
   done: 'It works.',
   doneHelp: (n: number) => (n === 1 ? 'The first reading is stored.' : `${n} readings are stored.`),
   open: 'Open the device',

@@ -1,5 +1,6 @@
-import { Button, Group, Modal, Stack } from '@mantine/core';
+import { Button, Group, Stack } from '@mantine/core';
 import { useState } from 'react';
+import { Dialog } from '@/ui/Dialog';
 import { Notice } from '@/ui/Notice';
 import { texts } from './texts';
 import { useDemo } from './useDemo';
@@ -21,7 +22,7 @@ export function DemoBanner() {
         <b>{demo.running ? texts.banner(demo.devices) : texts.starting}</b> {demo.running && texts.bannerHint}
       </Notice>
       {asking && (
-        <Modal opened onClose={() => ask(false)} title={texts.removeTitle} size="sm">
+        <Dialog onClose={() => ask(false)} title={texts.removeTitle} size="sm">
           <Stack gap="md">
             <p>{texts.removeText(demo.devices)}</p>
             <Group justify="flex-end" gap="xs">
@@ -40,7 +41,7 @@ export function DemoBanner() {
               </Button>
             </Group>
           </Stack>
-        </Modal>
+        </Dialog>
       )}
     </>
   );

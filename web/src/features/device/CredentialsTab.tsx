@@ -1,12 +1,14 @@
-import { Button, Group, Loader, Modal, Stack } from '@mantine/core';
+import { Button, Group, Loader, Stack } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, messageOf, type Schemas, take } from '@/api/client';
 import { queries } from '@/api/queries';
 import { formatMoment, parseTime } from '@/lib/time';
 import { CopyButton } from '@/ui/CopyButton';
+import { Dialog } from '@/ui/Dialog';
 import { Icon } from '@/ui/icons';
 import { Age } from '@/ui/Live';
+import { ScrollBox } from '@/ui/ScrollBox';
 import { Secret } from '@/ui/Secret';
 import { toast } from '@/ui/toasts';
 import classes from './Tabs.module.css';
@@ -46,7 +48,7 @@ export function CredentialsTab({ device }: { device: string }) {
         </Button>
       </Group>
       {credentials.length > 0 && (
-        <div className={classes.scroll}>
+        <ScrollBox label={texts.tabs.credentials}>
           <table className={classes.table}>
             <thead>
               <tr>
@@ -77,10 +79,10 @@ export function CredentialsTab({ device }: { device: string }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </ScrollBox>
       )}
       {made && (
-        <Modal opened onClose={() => setMade(null)} title={t.onceTitle} closeOnClickOutside={false}>
+        <Dialog onClose={() => setMade(null)} title={t.onceTitle} locked>
           <Stack gap="sm">
             <p>{t.once}</p>
             <Secret text={made.token} />
@@ -92,10 +94,10 @@ export function CredentialsTab({ device }: { device: string }) {
               <CopyButton text={made.token} label={t.copy} />
             </Group>
           </Stack>
-        </Modal>
+        </Dialog>
       )}
       {doomed && (
-        <Modal opened onClose={() => setDoomed(null)} title={t.revokeTitle} size="sm">
+        <Dialog onClose={() => setDoomed(null)} title={t.revokeTitle} size="sm">
           <Stack gap="md">
             <p>{t.revokeText}</p>
             <Group justify="flex-end" gap="xs">
@@ -114,7 +116,7 @@ export function CredentialsTab({ device }: { device: string }) {
               </Button>
             </Group>
           </Stack>
-        </Modal>
+        </Dialog>
       )}
     </>
   );

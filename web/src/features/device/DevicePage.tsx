@@ -1,9 +1,12 @@
+import { readable } from '@/lib/numbers';
 import { ActionIcon, Button, Loader, Menu, Tabs, Tooltip } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useState } from 'react';
 import { ApiError, api, messageOf, take } from '@/api/client';
-import { patchDeviceInLists, queries } from '@/api/queries';
+import { fetchReadings, patchDeviceInLists, queries } from '@/api/queries';
+import { clock } from '@/lib/clock';
+import { toNumber } from '@/lib/numbers';
 import { parseTime } from '@/lib/time';
 import type { View } from '@/lib/window';
 import { useDeviceStatus, useLive, useWatch } from '@/live/live';
@@ -32,6 +35,7 @@ export interface DeviceState {
 }
 
 const MOST_AT_FIRST = 4;
+const TILE_SPAN = 180_000;
 
 export function DevicePage({
   id,
@@ -65,6 +69,28 @@ export function DevicePage({
       store.seedLatest(id, metric, l.value, parseTime(l.time), l.unit);
     }
   }, [store, id, latest.data]);
+  // The little lines begin with what came before.
+  const hasMetrics = (device?.metrics.length ?? 0) > 0;
+  useEffect(() => {
+    if (!hasMetrics) return;
+    const abort = new AbortController();
+    const to = clock.now();
+    fetchReadings({ devices: [id], from: to - TILE_SPAN, to }, abort.signal)
+      .then((list) => {
+        for (const { metric, points } of list) {
+          const numbers = points.filter((p) => !Number.isNaN(toNumber(p[1] as number)));
+          store.seedHistory(
+            id,
+            metric,
+            numbers.map((p) => p[0] as number),
+            numbers.map((p) => toNumber(p[1] as number)),
+            true,
+          );
+        }
+      })
+      .catch(() => {}); // they begin with what comes live
+    return () => abort.abort();
+  }, [store, id, hasMetrics]);
   // A metric that the server has just discovered.
   const live = store.metricsOf(id).length;
   const known = device?.metrics.length ?? 0;
@@ -138,7 +164,7 @@ export function DevicePage({
           )}
           {device.profile && (
             <span>
-              <Icon name="devices" size={13} /> {device.profile.replaceAll('_', ' ')}
+              <Icon name="devices" size={13} /> {readable(device.profile)}
             </span>
           )}
           {device.location && (

@@ -1,8 +1,9 @@
-import { ActionIcon, Button, Group, Modal, Select, Stack, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Group, Select, Stack, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, type Device, messageOf, type Schemas, take } from '@/api/client';
 import { queries } from '@/api/queries';
+import { Dialog } from '@/ui/Dialog';
 import { Icon } from '@/ui/icons';
 import { Notice } from '@/ui/Notice';
 import { toast } from '@/ui/toasts';
@@ -56,7 +57,7 @@ export function EditDialog({ device, onClose }: { device: Device; onClose: () =>
 
   const options = [...new Set([...(profiles.data ?? []).map((p) => p.profile), ...(profile ? [profile] : [])])];
   return (
-    <Modal opened onClose={onClose} title={t.title}>
+    <Dialog onClose={onClose} title={t.title}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -113,6 +114,6 @@ export function EditDialog({ device, onClose }: { device: Device; onClose: () =>
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

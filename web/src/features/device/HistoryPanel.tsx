@@ -1,3 +1,4 @@
+import { readable } from '@/lib/numbers';
 import { ActionIcon, Button, Group, Loader, Menu, Popover, SegmentedControl, Stack, TextInput, Tooltip } from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useMemo, useRef, useState } from 'react';
@@ -29,6 +30,8 @@ function CustomRange({ view, onChange }: { view: View; onChange: (view: View) =>
       <Popover.Target>
         <Button
           variant={view.kind === 'fixed' ? 'light' : 'default'}
+          className={classes.custom}
+          aria-label={texts.customRange}
           leftSection={<Icon name="clock" size={14} />}
           onClick={() => {
             const range = resolveView(view, clock.now());
@@ -37,7 +40,7 @@ function CustomRange({ view, onChange }: { view: View; onChange: (view: View) =>
             open(!opened);
           }}
         >
-          {texts.custom}
+          <span className={classes.words}>{texts.custom}</span>
         </Button>
       </Popover.Target>
       <Popover.Dropdown>
@@ -113,7 +116,7 @@ export function HistoryPanel({
           const live = store.series(device.device, m.name);
           return {
             key: m.name,
-            label: m.name.replaceAll('_', ' '),
+            label: readable(m.name),
             unit: m.unit,
             color: metrics.find((x) => x.name === m.name)!.color,
             samples: readings && history.data ? toSamples(readings, history.data.window) : null,
@@ -166,6 +169,7 @@ export function HistoryPanel({
         </span>
         <div className={classes.tools}>
           <SegmentedControl
+            className={classes.presets}
             aria-label={texts.range}
             size="xs"
             value={preset?.label ?? ''}

@@ -1,3 +1,4 @@
+import { readable } from '@/lib/numbers';
 import { useComputedColorScheme } from '@mantine/core';
 import { useMemo } from 'react';
 import type { Device } from '@/api/client';
@@ -17,7 +18,7 @@ function Tile({ series, type, color, on, onToggle }: { series: LiveSeries; type:
     <>
       <span className={classes.metric}>
         {drawable && <i style={on ? { background: color } : undefined} />}
-        {series.metric.replaceAll('_', ' ')}
+        {readable(series.metric)}
       </span>
       <LiveValue source={series} staleAfter={limit} size="lg" />
       <span className={classes.foot}>

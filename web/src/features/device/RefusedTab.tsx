@@ -1,8 +1,9 @@
 import { Button, Loader } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { queries } from '@/api/queries';
-import { formatValue } from '@/lib/numbers';
+import { formatValue, readable } from '@/lib/numbers';
 import { formatMoment, parseTime } from '@/lib/time';
+import { ScrollBox } from '@/ui/ScrollBox';
 import classes from './Tabs.module.css';
 import { texts } from './texts';
 
@@ -14,7 +15,7 @@ export function RefusedTab({ device }: { device: string }) {
   return (
     <>
       <p className={classes.help}>{texts.refusedHelp}</p>
-      <div className={classes.scroll}>
+      <ScrollBox label={texts.tabs.refused}>
         <table className={classes.table}>
           <thead>
             <tr>
@@ -33,13 +34,13 @@ export function RefusedTab({ device }: { device: string }) {
                 <td>{letter.metric ?? '–'}</td>
                 <td data-number>{formatValue(letter.value).text}</td>
                 <td>
-                  <span className={classes.reason}>{letter.reason.replaceAll('_', ' ')}</span> {letter.message}
+                  <span className={classes.reason}>{readable(letter.reason)}</span> {letter.message}
                 </td>
               </tr>
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
       {query.hasNextPage && (
         <Button variant="subtle" loading={query.isFetchingNextPage} onClick={() => query.fetchNextPage()}>
           {texts.loadMore}

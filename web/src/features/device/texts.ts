@@ -15,6 +15,7 @@ export const texts = {
   history: 'History',
   range: 'Range',
   custom: 'Custom',
+  customRange: 'Custom range',
   from: 'From',
   to: 'To',
   apply: 'Show',

@@ -7,7 +7,7 @@ import { LiveChart } from '@/charts/LiveChart';
 import type { LiveTrace } from '@/charts/LiveChartView';
 import { seriesColor } from '@/charts/palette';
 import { clock } from '@/lib/clock';
-import { toNumber } from '@/lib/numbers';
+import { toNumber, readable } from '@/lib/numbers';
 import { chooseWindow } from '@/lib/window';
 import { useLive, useWatch } from '@/live/live';
 import { gapOf } from '@/live/LiveStore';
@@ -82,7 +82,7 @@ export function ChartPanel({
   const selectionKey = JSON.stringify(selection);
 
   const [gapFrom, setGapFrom] = useState<number | null>(null);
-  useWatch({ ...selection, devices: shown.length ? selection.devices : [], interval: '50ms' }, setGapFrom);
+  useWatch({ ...selection, devices: shown.length ? selection.devices : [], interval: `${Math.min(250, Math.max(50, milliseconds / 1200))}ms` }, setGapFrom);
 
   // What came before: raw readings for a short span, windows for a long one. After a break, the gap alone.
   useEffect(() => {
@@ -91,15 +91,17 @@ export function ChartPanel({
     const abort = new AbortController();
     const to = clock.now();
     const from = gapFrom === null ? to - milliseconds * 1.02 : Math.max(gapFrom - 1000, to - milliseconds);
-    fetchReadings({ ...wanted, from, to, window: chooseWindow(milliseconds, 1200).width }, abort.signal)
+    const { width } = chooseWindow(milliseconds, 1200);
+    fetchReadings({ ...wanted, from, to, window: width }, abort.signal)
       .then((list) => {
         for (const { device, metric, unit, points } of list) {
           store.series(device, metric).unit = unit;
           store.seedHistory(
             device,
             metric,
-            points.map((p) => p[0] as number),
+            points.map((p) => (p[0] as number) + width / 2),
             points.map((p) => toNumber(p[1])),
+            true,
           );
         }
       })
@@ -117,7 +119,7 @@ export function ChartPanel({
             series.unit = m.unit;
             return {
               key: `${d.device}\u0000${m.name}`,
-              label: single ? m.name.replaceAll('_', ' ') : shown.length > 1 ? `${d.name ?? d.device} ${m.name}` : (d.name ?? d.device),
+              label: single ? readable(m.name) : shown.length > 1 ? `${d.name ?? d.device} ${m.name}` : (d.name ?? d.device),
               unit: m.unit,
               color: single ? available.indexOf(m.name) : i,
               ring: series.ring,
@@ -163,7 +165,7 @@ export function ChartPanel({
               return (
                 <button key={metric} type="button" className={classes.entry} aria-pressed={on} onClick={() => toggle(metric)}>
                   <i style={{ background: on ? seriesColor(i, dark) : undefined }} />
-                  <span>{metric.replaceAll('_', ' ')}</span>
+                  <span>{readable(metric)}</span>
                   <LiveValue source={series} staleAfter={() => gapOf(series) * 2} />
                 </button>
               );
@@ -173,7 +175,7 @@ export function ChartPanel({
               <span className={classes.metrics}>
                 {available.slice(0, 8).map((metric) => (
                   <button key={metric} type="button" className={classes.entry} aria-pressed={shown.includes(metric)} onClick={() => toggle(metric)}>
-                    <span>{metric.replaceAll('_', ' ')}</span>
+                    <span>{readable(metric)}</span>
                   </button>
                 ))}
               </span>

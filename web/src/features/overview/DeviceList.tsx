@@ -58,8 +58,9 @@ function useVisible(devices: DeviceListItem[]): void {
           store.seedHistory(
             device,
             metric,
-            points.map((p) => p[0] as number),
+            points.map((p) => (p[0] as number) + 1000),
             points.map((p) => toNumber(p[1])),
+            false,
           );
         }
       })

@@ -1,3 +1,4 @@
+import { readable } from '@/lib/numbers';
 import { Link } from '@tanstack/react-router';
 import { memo, useCallback, useMemo } from 'react';
 import type { DeviceListItem } from '@/api/client';
@@ -39,7 +40,7 @@ function Reading({ series }: { series: LiveSeries }) {
   const limit = useMemo(() => staleAfter(series), [series]);
   return (
     <span className={classes.reading}>
-      <span className={classes.metric}>{series.metric.replaceAll('_', ' ')}</span>
+      <span className={classes.metric}>{readable(series.metric)}</span>
       <LiveValue source={series} staleAfter={limit} />
     </span>
   );
@@ -92,9 +93,9 @@ export const DeviceRow = memo(function DeviceRow({
           </Link>
           <small>
             {item.name && <code>{device}</code>}
-            {item.profile && <span>{item.profile.replaceAll('_', ' ')}</span>}
+            {item.profile && <span>{readable(item.profile)}</span>}
             {Object.entries(item.labels)
-              .slice(0, 2)
+              .slice(0, 1)
               .map(([k, v]) => (
                 <span key={k} title={`${k} = ${v}`}>
                   {v}

@@ -2,7 +2,7 @@ import { ActionIcon, CloseButton, Menu, Select, TextInput } from '@mantine/core'
 import { useDebouncedCallback } from '@mantine/hooks';
 import { useEffect, useState } from 'react';
 import type { Schemas } from '@/api/client';
-import { formatCount } from '@/lib/numbers';
+import { formatCount, readable } from '@/lib/numbers';
 import { Icon } from '@/ui/icons';
 import { type State, StateDot } from '@/ui/StateDot';
 import classes from './FilterBar.module.css';
@@ -75,7 +75,7 @@ export function FilterBar({
             className={classes.profile}
             aria-label="Profile"
             placeholder={texts.profile}
-            data={profiles.map((p) => ({ value: p, label: p.replaceAll('_', ' ') }))}
+            data={profiles.map((p) => ({ value: p, label: readable(p) }))}
             value={filter.profile ?? null}
             onChange={(value) => onChange({ profile: value ?? undefined })}
             clearable
