@@ -19,7 +19,14 @@
 namespace flux::bus {
 
 /// The topics there are. Names are part of the contract with programs that read them from Kafka.
-enum class Topic : std::uint8_t { raw_sensor_data, processed_data, device_events, alerts, device_commands, dead_letters };
+enum class Topic : std::uint8_t {
+  raw_sensor_data,
+  processed_data,
+  device_events,
+  alerts,
+  device_commands,
+  dead_letters
+};
 inline constexpr std::size_t kTopicCount = 6;
 inline constexpr Topic kTopics[kTopicCount] = {Topic::raw_sensor_data, Topic::processed_data,  Topic::device_events,
                                                Topic::alerts,          Topic::device_commands, Topic::dead_letters};
@@ -87,15 +94,15 @@ class Reader {
   /// Moves behind the damaged stretch that `read` reported; returns how many records were lost.
   virtual Result<std::uint64_t> skip_damage() = 0;
   /// Keeps `ready` and calls it when records beyond `position()` became durable: once after this call, then once after
-  /// each `read` that returned nothing. From a thread of the log; at once, from the caller's, if there are some already.
-  /// Must neither block nor destroy the reader: post onwards. An empty function ends it.
+  /// each `read` that returned nothing. From a thread of the log; at once, from the caller's, if there are some
+  /// already. Must neither block nor destroy the reader: post onwards. An empty function ends it.
   virtual void on_ready(std::move_only_function<void()> ready) = 0;
 };
 
 struct PartitionInfo {
-  Offset first;            ///< of the oldest record kept
-  Offset end;              ///< one beyond the newest durable record
-  std::uint64_t bytes = 0; ///< on disk
+  Offset first;             ///< of the oldest record kept
+  Offset end;               ///< one beyond the newest durable record
+  std::uint64_t bytes = 0;  ///< on disk
 };
 
 /// Thread-safe.

@@ -46,10 +46,12 @@ class EmbeddedFixture final : public BusFixture {
   std::unique_ptr<Bus> bus_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Memory, BusConformance, testing::Values(MakeBusFixture{
-                             [] { return std::unique_ptr<BusFixture>(std::make_unique<MemoryFixture>()); }}));
-INSTANTIATE_TEST_SUITE_P(Embedded, BusConformance, testing::Values(MakeBusFixture{
-                             [] { return std::unique_ptr<BusFixture>(std::make_unique<EmbeddedFixture>(embedded::Config{})); }}));
+INSTANTIATE_TEST_SUITE_P(Memory, BusConformance, testing::Values(MakeBusFixture{[] {
+                           return std::unique_ptr<BusFixture>(std::make_unique<MemoryFixture>());
+                         }}));
+INSTANTIATE_TEST_SUITE_P(Embedded, BusConformance, testing::Values(MakeBusFixture{[] {
+                           return std::unique_ptr<BusFixture>(std::make_unique<EmbeddedFixture>(embedded::Config{}));
+                         }}));
 INSTANTIATE_TEST_SUITE_P(EmbeddedWithoutSync, BusConformance, testing::Values(MakeBusFixture{[] {
                            embedded::Config config;
                            config.fsync = embedded::Fsync::interval;

@@ -86,12 +86,17 @@ void publish(benchmark::State& state, Log& log, const BatchPtr& batch, std::ptrd
   const auto records = static_cast<std::int64_t>(state.iterations());
   state.SetItemsProcessed(records);
   state.SetBytesProcessed(records * static_cast<std::int64_t>(bytes_of(*batch)));
-  const auto groups = static_cast<double>(
-      log.metrics.histogram("fluxgate_bus_group_bytes", "Size of one group commit of one partition.",
-                            metrics::Buckets::bytes()).snapshot().count);
+  const auto groups =
+      static_cast<double>(log.metrics
+                              .histogram("fluxgate_bus_group_bytes", "Size of one group commit of one partition.",
+                                         metrics::Buckets::bytes())
+                              .snapshot()
+                              .count);
   state.counters["groups"] = benchmark::Counter(groups, benchmark::Counter::kIsRate);
-  const auto syncs = log.metrics.histogram("fluxgate_bus_fsync_seconds", "Time one sync of a segment took.",
-                                           metrics::Buckets::seconds()).snapshot();
+  const auto syncs =
+      log.metrics
+          .histogram("fluxgate_bus_fsync_seconds", "Time one sync of a segment took.", metrics::Buckets::seconds())
+          .snapshot();
   state.counters["fsync_p50_us"] = syncs.quantile(0.5) * 1e6;
   state.counters["fsync_p99_us"] = syncs.quantile(0.99) * 1e6;
 }

@@ -13,7 +13,8 @@ std::string Config::key_of(Topic topic) {
 
 Result<> Config::validate() const {
   if (record_bytes > queue_bytes)
-    return fail(ErrorCode::invalid_argument, "record_bytes is above queue_bytes, so such a record would never be taken");
+    return fail(ErrorCode::invalid_argument,
+                "record_bytes is above queue_bytes, so such a record would never be taken");
   return {};
 }
 

@@ -58,14 +58,17 @@ struct Config {
            "survive a crash of the process only, not of the machine.",
            {{"always", Fsync::always}, {"interval", Fsync::interval}, {"off", Fsync::off}});
     fields("fsync_interval", fsync_interval, "Time between syncs where fsync is `interval`.", {.min = 1_ms});
-    fields("segment_bytes", segment_bytes, "Size at which a segment is sealed.", {.min = Bytes(64_KiB), .max = Bytes(1_GiB)});
+    fields("segment_bytes", segment_bytes, "Size at which a segment is sealed.",
+           {.min = Bytes(64_KiB), .max = Bytes(1_GiB)});
     fields("segment_age", segment_age, "Age at which a segment that has records is sealed.", {.min = 1_s});
     fields("group_bytes", group_bytes, "Most that one group commit of one partition writes.",
            {.min = Bytes(4_KiB), .max = Bytes(256_MiB)});
-    fields("queue_bytes", queue_bytes, "Records taken but not yet durable, at most; more is refused.", {.min = Bytes(64_KiB)});
+    fields("queue_bytes", queue_bytes, "Records taken but not yet durable, at most; more is refused.",
+           {.min = Bytes(64_KiB)});
     fields("tail_bytes", tail_bytes,
            "Newest records kept in memory for readers at the tail, per topic, shared evenly by its partitions.");
-    fields("record_bytes", record_bytes, "Size of a single record, at most.", {.min = Bytes(4_KiB), .max = Bytes(256_MiB)});
+    fields("record_bytes", record_bytes, "Size of a single record, at most.",
+           {.min = Bytes(4_KiB), .max = Bytes(256_MiB)});
     fields("disk_reserve_bytes", disk_reserve_bytes,
            "Free space that the log leaves to the stores beside it (at most 2 % of the disk): below it publishing is "
            "refused.");

@@ -60,7 +60,8 @@ Result<std::uint32_t> load_partitions(FileSystem& files, const std::filesystem::
   if (partitions < 1 || partitions > kBucketCount)
     return fail(ErrorCode::corrupt, path.string() + ", byte 32: " + std::to_string(partitions) + " partitions");
   if (configured != 0 && configured != partitions)
-    log::warn("the log keeps the partitions it was made with", {{"configured", configured}, {"partitions", partitions}});
+    log::warn("the log keeps the partitions it was made with",
+              {{"configured", configured}, {"partitions", partitions}});
   return partitions;
 }
 
@@ -89,12 +90,14 @@ class EmbeddedBus final : public Bus, public Producer {
         logs.push_back(std::move(log));
       }
     }
-    registrations_.push_back(registry.callback_gauge("fluxgate_bus_queued_bytes", "Bytes published, not yet durable.", {},
-                                                     [this] { return static_cast<double>(queued_bytes()); }));
-    registrations_.push_back(registry.callback_gauge("fluxgate_bus_segments", "Segment files of the log.", {},
-                                                     [this] { return sum([](const auto& log) { return log.segment_count(); }); }));
-    registrations_.push_back(registry.callback_gauge("fluxgate_bus_log_bytes", "Size of the log's segments.", {},
-                                                     [this] { return sum([](const auto& log) { return log.info().bytes; }); }));
+    registrations_.push_back(registry.callback_gauge("fluxgate_bus_queued_bytes", "Bytes published, not yet durable.",
+                                                     {}, [this] { return static_cast<double>(queued_bytes()); }));
+    registrations_.push_back(registry.callback_gauge("fluxgate_bus_segments", "Segment files of the log.", {}, [this] {
+      return sum([](const auto& log) { return log.segment_count(); });
+    }));
+    registrations_.push_back(
+        registry.callback_gauge("fluxgate_bus_log_bytes", "Size of the log's segments.", {},
+                                [this] { return sum([](const auto& log) { return log.info().bytes; }); }));
     housekeeper_ = std::thread([this] { keep_house(); });
     pthread_setname_np(housekeeper_.native_handle(), "log-house");
     started_ = true;
@@ -223,10 +226,12 @@ Result<std::unique_ptr<Bus>> open(const std::filesystem::path& folder, const Con
   TRY(const std::uint32_t partitions, load_partitions(files, folder / "meta", config.partitions));
   TRY(auto groups, GroupOffsets::open(files, folder / "groups"));
   if (config.fsync != Fsync::always)
-    log::warn("the log answers before it has synced: acknowledged readings survive a crash of this process, but not of "
-              "the machine",
-              {{"fsync", config.fsync == Fsync::interval ? "interval" : "off"}});
-  auto bus = std::make_unique<EmbeddedBus>(folder, config, metrics, files, std::move(lock), std::move(groups), partitions);
+    log::warn(
+        "the log answers before it has synced: acknowledged readings survive a crash of this process, but not of "
+        "the machine",
+        {{"fsync", config.fsync == Fsync::interval ? "interval" : "off"}});
+  auto bus =
+      std::make_unique<EmbeddedBus>(folder, config, metrics, files, std::move(lock), std::move(groups), partitions);
   DO(bus->start(metrics));
   return bus;
 }

@@ -320,8 +320,8 @@ TEST(EmbeddedBus, SettingsHaveNames) {
   Config config;
   config::Registry registry;
   registry.add("bus", config);
-  ASSERT_TRUE(registry.load({.assignments = {"bus.fsync=interval", "bus.segment_bytes=1MiB",
-                                             "bus.dead_letters.age=30d", "bus.raw_sensor_data.max_bytes=5GiB"}}));
+  ASSERT_TRUE(registry.load({.assignments = {"bus.fsync=interval", "bus.segment_bytes=1MiB", "bus.dead_letters.age=30d",
+                                             "bus.raw_sensor_data.max_bytes=5GiB"}}));
   EXPECT_EQ(config.fsync, Fsync::interval);
   EXPECT_EQ(config.segment_bytes, 1_MiB);
   EXPECT_EQ(config.retention[static_cast<std::size_t>(Topic::dead_letters)].age, 720_h);
@@ -452,8 +452,7 @@ TEST(EmbeddedBus, HoldsTogetherUnderManyThreads) {
       threads.emplace_back([&, p] { follow(p, 1000); });
       threads.emplace_back([&, p] {
         for (int i = 0; i < kRecords; ++i) {
-          (*bus)->producer().publish(kRaw, {p},
-                                     {.batch = conformance_batch(i, 10, "device-" + std::to_string(i % 50))},
+          (*bus)->producer().publish(kRaw, {p}, {.batch = conformance_batch(i, 10, "device-" + std::to_string(i % 50))},
                                      [](const Result<Offset>& offset) { EXPECT_TRUE(offset); });
           if (i % 100 == 0) {
             EXPECT_FALSE(metrics.render().empty());

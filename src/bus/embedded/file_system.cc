@@ -109,7 +109,7 @@ class RealFile final : public File {
   }
 
   Result<std::uint64_t> size() const override {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd_.get(), &info) != 0) return fail_errno("cannot look at " + name_, errno);
     return static_cast<std::uint64_t>(info.st_size);
   }
@@ -172,8 +172,9 @@ class RealFiles final : public FileSystem {
   }
 
   Result<DiskSpace> space(const Path& folder) override {
-    struct statvfs info {};
-    if (::statvfs(folder.c_str(), &info) != 0) return fail_errno("cannot look at the disk of " + folder.string(), errno);
+    struct statvfs info{};
+    if (::statvfs(folder.c_str(), &info) != 0)
+      return fail_errno("cannot look at the disk of " + folder.string(), errno);
     return DiskSpace{std::uint64_t{info.f_blocks} * info.f_frsize, std::uint64_t{info.f_bavail} * info.f_frsize};
   }
 

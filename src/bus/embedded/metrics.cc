@@ -13,12 +13,13 @@ Metrics::Metrics(metrics::Registry& registry)
                                            {{"reason", "unavailable"}})),
       write_errors(registry.counter("fluxgate_bus_errors_total", "Failures of the log's files.", {{"kind", "write"}})),
       fsync_errors(registry.counter("fluxgate_bus_errors_total", "Failures of the log's files.", {{"kind", "fsync"}})),
-      corrupt_reads(registry.counter("fluxgate_bus_errors_total", "Failures of the log's files.",
-                                     {{"kind", "corrupt"}})),
+      corrupt_reads(
+          registry.counter("fluxgate_bus_errors_total", "Failures of the log's files.", {{"kind", "corrupt"}})),
       recovery_cut_bytes(registry.counter("fluxgate_bus_recovery_cut_bytes_total",
                                           "Bytes of unfinished writes that recovery cut from the ends of segments.")),
       segments_created(registry.counter("fluxgate_bus_segments_created_total", "Segment files made.")),
-      segments_deleted(registry.counter("fluxgate_bus_segments_deleted_total", "Segment files that retention deleted.")),
+      segments_deleted(
+          registry.counter("fluxgate_bus_segments_deleted_total", "Segment files that retention deleted.")),
       file_read_bytes(registry.counter("fluxgate_bus_file_read_bytes_total",
                                        "Bytes that readers behind the tail read from segment files.")) {
   for (const Topic topic : kTopics) {

@@ -37,8 +37,8 @@ Result<> LogContext::room_for(std::uint64_t bytes) const {
   TRY(const DiskSpace space, files.space(folder));
   const std::uint64_t reserve = std::min<std::uint64_t>(config.disk_reserve_bytes, space.total / 50);
   if (space.available < bytes + reserve)
-    return fail(ErrorCode::unavailable, "the disk of " + folder.string() + " is full: " +
-                                            std::to_string(space.available >> 20) + " MiB left");
+    return fail(ErrorCode::unavailable,
+                "the disk of " + folder.string() + " is full: " + std::to_string(space.available >> 20) + " MiB left");
   return {};
 }
 
@@ -118,7 +118,8 @@ void PartitionLog::work() {
   for (std::size_t first = 0; first < taken_.size();) {
     std::size_t bytes = taken_[first].bytes;
     std::size_t end = first + 1;
-    while (end < taken_.size() && bytes + taken_[end].bytes <= context_.config.group_bytes) bytes += taken_[end++].bytes;
+    while (end < taken_.size() && bytes + taken_[end].bytes <= context_.config.group_bytes)
+      bytes += taken_[end++].bytes;
     commit_group(std::span(taken_).subspan(first, end - first), bytes);
     first = end;
   }
@@ -225,8 +226,8 @@ Result<> PartitionLog::check_cap(std::size_t bytes) {
   if (total_bytes() + bytes <= cap) return {};
   retain(wall_now());
   if (total_bytes() + bytes <= cap) return {};
-  return fail(ErrorCode::exhausted, "the log of " + name() + " holds its " + std::to_string(cap) +
-                                        " bytes and consumers still need them");
+  return fail(ErrorCode::exhausted,
+              "the log of " + name() + " holds its " + std::to_string(cap) + " bytes and consumers still need them");
 }
 
 // --- segments --------------------------------------------------------------------------------------------------------
@@ -284,7 +285,8 @@ Result<> PartitionLog::ensure_writer() {
 
 Result<> PartitionLog::mark_origin() {
   Result<> marked;
-  if (auto written = writer_->append_mark(stamp(wall_now()), false); !written) marked = std::unexpected(written.error());
+  if (auto written = writer_->append_mark(stamp(wall_now()), false); !written)
+    marked = std::unexpected(written.error());
   else marked = timed_sync();
   if (!marked) {
     if (writer_->poisoned()) drop_poisoned();

@@ -86,7 +86,7 @@ class PartitionLog final : public Workable {
   // For readers.
 
   struct Tail {
-    Offset first;               ///< of the oldest record kept on disk
+    Offset first;  ///< of the oldest record kept on disk
     Offset end;
     std::vector<Record> records;  ///< from the tail; empty when the position lies before it
   };

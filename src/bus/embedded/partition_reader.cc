@@ -53,6 +53,7 @@ Result<std::vector<Record>> PartitionReader::read(std::size_t max_bytes) {
   PartitionLog::Tail tail = log_.take_tail(position_, max_bytes, waiter_);
   if (!tail.records.empty()) {
     leave_file();  // definitions of shapes that pass by in memory are not seen
+    chunk_ = {};   // and at the tail a reader needs no buffer
     position_ = tail.records.back().offset.next();
     return std::move(tail.records);
   }
@@ -272,7 +273,8 @@ Result<Record> PartitionReader::decode_record(std::span<const std::byte> payload
   if (entry.kind < 1 || entry.kind > 3) return wrong("there is no such kind of record");
   record.kind = static_cast<RecordKind>(entry.kind);
   if (record.kind != RecordKind::telemetry) {
-    if (wanted) record.payload = std::make_shared<const std::string>(reinterpret_cast<const char*>(body.data()), body.size());
+    if (wanted)
+      record.payload = std::make_shared<const std::string>(reinterpret_cast<const char*>(body.data()), body.size());
   } else if (wanted) {
     TRY(record.batch, decoder_.decode(body));
   } else {

@@ -14,9 +14,9 @@ namespace {
 constexpr const char* kSegment = "log/raw-sensor-data/0/00000000000000000000.seg";
 
 struct Written {
-  std::map<std::string, std::string> contents;       // the files
-  std::map<std::uint64_t, std::string> records;      // what was acknowledged
-  std::map<std::uint64_t, std::uint64_t> ends;       // where each record batch of the first segment ends
+  std::map<std::string, std::string> contents;   // the files
+  std::map<std::uint64_t, std::string> records;  // what was acknowledged
+  std::map<std::uint64_t, std::uint64_t> ends;   // where each record batch of the first segment ends
 };
 
 /// A log of record batches with one record each: batches with strings, with shapes defined here and there, events.
@@ -125,7 +125,7 @@ void expect_flips_survived(const Written& written, const std::string& path, bool
     for (const auto& [offset, says] : found.records) ASSERT_EQ(says, written.records.at(offset));
     if (sealed) {  // nothing can pass for a torn tail
       ASSERT_EQ(found.records.size() + found.lost, written.records.size());
-    } else {       // only the newest record batch can
+    } else {  // only the newest record batch can
       ASSERT_GE(found.records.size() + found.lost + 1, written.records.size());
     }
     ASSERT_EQ(found.lost > 0, !found.damages.empty());
@@ -238,7 +238,8 @@ TEST(EmbeddedRecovery, BytesThatLookLikeARecordBatchAreNotOne) {
 
 TEST(SegmentFormat, GoldenBytes) {
   std::byte bytes[kSegmentHeaderBytes];
-  put_segment_header({.topic = Topic::alerts, .partition = {2}, .base = {258}, .created_at = Time{3}, .salt = 4}, bytes);
+  put_segment_header({.topic = Topic::alerts, .partition = {2}, .base = {258}, .created_at = Time{3}, .salt = 4},
+                     bytes);
   const auto hex = [](std::span<const std::byte> of) {
     std::string text;
     for (const std::byte each : of) {
@@ -249,8 +250,17 @@ TEST(SegmentFormat, GoldenBytes) {
     return text;
   };
   EXPECT_EQ(hex(std::span(bytes).first(56)),
-            "464c55585345470a" "01000000" "00000000" "000000000000000000000000" "00000000"
-            "0201000000000000" "0300000000000000" "04000000" "0200" "03" "00");
+            "464c55585345470a"
+            "01000000"
+            "00000000"
+            "000000000000000000000000"
+            "00000000"
+            "0201000000000000"
+            "0300000000000000"
+            "04000000"
+            "0200"
+            "03"
+            "00");
   const auto header = read_segment_header(bytes, "x");
   ASSERT_TRUE(header) << header.error().message;
   EXPECT_EQ(header->base, Offset{258});
@@ -270,8 +280,17 @@ TEST(SegmentFormat, GoldenBytes) {
                    4, batch);
   EXPECT_EQ(hex(batch).substr(0, 8), "464c5842");
   EXPECT_EQ(hex(std::span(batch).subspan(8)),
-            "08000000" "ddccbbaa" "0100000000000000" "02000000" "04000000" "0500000000000000" "0100000000000000"
-            "0600000000000000" "08000000" "0700" "0200");
+            "08000000"
+            "ddccbbaa"
+            "0100000000000000"
+            "02000000"
+            "04000000"
+            "0500000000000000"
+            "0100000000000000"
+            "0600000000000000"
+            "08000000"
+            "0700"
+            "0200");
   EXPECT_TRUE(read_batch_header(batch, 4));
   EXPECT_FALSE(read_batch_header(batch, 5));  // another segment's
   EXPECT_EQ(base_of_segment(segment_name({1234})), Offset{1234});

@@ -65,8 +65,8 @@ struct BatchHeader {
   std::uint32_t count = 0;
   std::uint32_t flags = 0;
   Time appended_at;
-  Offset synced;  ///< everything before it was durable when this was written
-  Origin origin;  ///< of the newest record that has one, up to the end of this record batch
+  Offset synced;            ///< everything before it was durable when this was written
+  Origin origin;            ///< of the newest record that has one, up to the end of this record batch
   std::uint16_t kinds = 0;  ///< bit `1 << kind` for each kind of record in it
 
   [[nodiscard]] Offset end() const { return {base.value + count}; }

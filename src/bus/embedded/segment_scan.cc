@@ -90,7 +90,7 @@ Result<SegmentEnd> find_segment_end(const File& file, const SegmentHeader& heade
 
   SegmentScan scan(file, header.salt, kSegmentHeaderBytes, size);
   Offset synced = header.base;
-  std::vector<Located> unproven;  // not covered by a later `synced`: their checksums must tell
+  std::vector<Located> unproven;   // not covered by a later `synced`: their checksums must tell
   std::vector<SegmentEnd> before;  // what `found` was before each of them
   for (;;) {
     const std::uint64_t at = scan.position();

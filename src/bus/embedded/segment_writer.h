@@ -17,8 +17,8 @@ namespace flux::bus::embedded {
 
 /// Appends record batches to one new segment file. One thread.
 ///
-/// After a write or sync that failed the segment is poisoned: what lies behind the last durable record batch is unknown,
-/// and it takes nothing more. The one exception is a disk without room: then what was begun is cut away again.
+/// After a write or sync that failed the segment is poisoned: what lies behind the last durable record batch is
+/// unknown, and it takes nothing more. The one exception is a disk without room: then what was begun is cut away again.
 class SegmentWriter {
  public:
   /// Asked before space is claimed: `unavailable` when the disk should keep what it has left.

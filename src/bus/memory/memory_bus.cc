@@ -80,10 +80,8 @@ class MemoryBusImpl final : public MemoryBus, public Producer {
       const bool complete = record.kind == RecordKind::telemetry ? record.batch != nullptr : record.payload != nullptr;
       if (partition.value >= partition_count())
         refused = Error{ErrorCode::invalid_argument, "the log has no partition " + std::to_string(partition.value), {}};
-      else if (!complete)
-        refused = Error{ErrorCode::invalid_argument, "a record lacks its batch or payload", {}};
-      else
-        refused = failure_;
+      else if (!complete) refused = Error{ErrorCode::invalid_argument, "a record lacks its batch or payload", {}};
+      else refused = failure_;
       if (!refused) {
         queued_ += size_of(record);
         held_.push_back({topic, partition, std::move(record), std::move(done)});

@@ -143,7 +143,8 @@ Result<Header> take_header(Cursor& in) {
   if (header.definition_bytes % 8 != 0) return in.wrong("definitions do not end at a multiple of 8");
   if (header.definition_bytes > in.left()) return in.wrong("definitions go beyond the end");
   if (header.definitions > header.definition_bytes / 8) return in.wrong("more definitions than fit into their bytes");
-  if (std::size_t{header.first_id} + header.definitions > Decoder::kMaxShapes) return in.wrong("a shape id is too high");
+  if (std::size_t{header.first_id} + header.definitions > Decoder::kMaxShapes)
+    return in.wrong("a shape id is too high");
   return header;
 }
 
@@ -191,8 +192,7 @@ void Encoder::encode(const TelemetryBatch& batch, Gather& out) {
   s.groups.clear();
   for (const auto& group : batch.groups()) {
     const ShapePtr& shape = group.shape_ptr();
-    auto [at, is_new] =
-        s.by_fingerprint.try_emplace(shape->fingerprint(), static_cast<std::uint32_t>(s.shapes.size()));
+    auto [at, is_new] = s.by_fingerprint.try_emplace(shape->fingerprint(), static_cast<std::uint32_t>(s.shapes.size()));
     std::uint32_t id = at->second;
     if (!is_new && s.shapes[id] != shape && s.shapes[id]->key() != shape->key()) {
       // Two keys with one fingerprint: the newcomer is defined at every use instead of being taken for the other.

@@ -85,17 +85,16 @@ TEST(BatchCodec, WritesTheExampleOfItsHeader) {
   builder.add_row(std::make_shared<const Shape>(key), Time{2})[0] = to_cell(1.5);
   const auto bytes = encode_alone(*builder.seal(Time{1}));
 
-  const unsigned char expected[] = {
-      1, 0, 0, 0, 0x38, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,                                //
-      1, 0, 0, 0, 0,    0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,                                //
-      1, 0, 0, 0, 0,    0, 0, 0, 1, 0, 0, 0,                                            //
-      7, 0, 0, 0, 'd',  'e', 'f', 'a', 'u', 'l', 't',                                   //
-      7, 0, 0, 0, 'a',  'u', 't', 'o', 'g', 'e', 'n',                                   //
-      1, 0, 0, 0, 'm',  1, 0, 0, 0, 'd',                                                //
-      1, 0, 0, 0, 't',  1, 0, 0, 0, 0, 0, 0,                                            //
-      0, 0, 0, 0, 1,    0, 0, 0,                                                        //
-      2, 0, 0, 0, 0,    0, 0, 0,                                                        //
-      0, 0, 0, 0, 0,    0, 0xf8, 0x3f};
+  const unsigned char expected[] = {1, 0, 0, 0, 0x38, 0,   0,    0,   1,   0,   0,   0, 0, 0, 0, 0,  //
+                                    1, 0, 0, 0, 0,    0,   0,    0,   0,   0,   0,   0, 1, 0, 0, 0,  //
+                                    1, 0, 0, 0, 0,    0,   0,    0,   1,   0,   0,   0,              //
+                                    7, 0, 0, 0, 'd',  'e', 'f',  'a', 'u', 'l', 't',                 //
+                                    7, 0, 0, 0, 'a',  'u', 't',  'o', 'g', 'e', 'n',                 //
+                                    1, 0, 0, 0, 'm',  1,   0,    0,   0,   'd',                      //
+                                    1, 0, 0, 0, 't',  1,   0,    0,   0,   0,   0,   0,              //
+                                    0, 0, 0, 0, 1,    0,   0,    0,                                  //
+                                    2, 0, 0, 0, 0,    0,   0,    0,                                  //
+                                    0, 0, 0, 0, 0,    0,   0xf8, 0x3f};
   ASSERT_EQ(bytes.size(), sizeof expected);
   EXPECT_EQ(std::memcmp(bytes.data(), expected, sizeof expected), 0);
 }

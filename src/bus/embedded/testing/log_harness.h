@@ -82,9 +82,8 @@ class LogHarness {
   static std::string say(const Record& record) {
     if (!record.batch) return *record.payload;
     const auto& group = record.batch->groups()[0];
-    return "batch of " + group.shape().device() + " " +
-           std::to_string(as_float64(record.batch->column(group, 0)[0])) + " " +
-           std::string(record.batch->string(record.batch->column(group, 1)[0]));
+    return "batch of " + group.shape().device() + " " + std::to_string(as_float64(record.batch->column(group, 0)[0])) +
+           " " + std::string(record.batch->string(record.batch->column(group, 1)[0]));
   }
 
   Config& config() { return config_; }

@@ -22,9 +22,9 @@ namespace flux::bus::embedded {
 class SimDisk {
  public:
   struct Faults {
-    double sync = 0;    ///< chance that a sync of a file fails; what it was to keep is then lost at the next power cut
-    double write = 0;   ///< chance that a write stops half way with an error
-    double other = 0;   ///< chance that opening, truncating, claiming, renaming, removing or syncing a folder fails
+    double sync = 0;   ///< chance that a sync of a file fails; what it was to keep is then lost at the next power cut
+    double write = 0;  ///< chance that a write stops half way with an error
+    double other = 0;  ///< chance that opening, truncating, claiming, renaming, removing or syncing a folder fails
     std::uint64_t capacity = UINT64_MAX;
   };
 
