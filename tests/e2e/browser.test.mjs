@@ -1,0 +1,90 @@
+// A person in a real browser: opens the printed link, sees the machine, connects a device, sees its readings move.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
+const { chromium } = createRequire(path.join(root, 'web', 'package.json'))('playwright-core');
+const binary = process.env.FLUXGATE ?? path.join(root, 'build', 'release', 'fluxgate');
+const LIMIT = 30_000;
+
+let folder, server, browser, page, link, address;
+const problems = [];
+
+before(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'fluxgate-browser-'));
+  server = spawn(binary, ['run', '--data-dir', path.join(folder, 'data'), '--http-port', '0', '--mqtt-port', '0', '--ready-file', path.join(folder, 'ready')]);
+  let printed = '';
+  server.stdout.on('data', (chunk) => (printed += chunk));
+  server.stderr.on('data', (chunk) => (printed += chunk));
+  link = await new Promise((resolve, reject) => {
+    server.stdout.on('data', () => {
+      const found = printed.match(/http:\/\/\S+\/welcome#token=[\w-]+/);
+      if (found) resolve(found[0]);
+    });
+    server.on('exit', (code) => reject(new Error(`fluxgate ended with ${code}:\n${printed}`)));
+  });
+  address = new URL(link).origin;
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  page.setDefaultTimeout(LIMIT);
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (url.origin !== address && url.protocol.startsWith('http')) problems.push(`loads from elsewhere: ${url}`);
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  if (server && server.exitCode === null) {
+    server.kill('SIGTERM');
+    await once(server, 'exit');
+  }
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('the link signs in and the machine itself is there', async () => {
+  await page.goto(link);
+  await page.getByText('cpu').first().waitFor();
+  const machine = await page.evaluate(async () => (await fetch('/api/v1/devices?include=latest')).json());
+  assert.equal(machine.devices[0].device, 'this-machine');
+});
+
+test('a published value appears on the page of its device, and the next one replaces it', async () => {
+  const { token } = await page.evaluate(async () => {
+    const headers = { 'Content-Type': 'application/json' };
+    await fetch('/api/v1/devices', { method: 'POST', headers, body: JSON.stringify({ device: 'browser-pump' }) });
+    return (await fetch('/api/v1/devices/browser-pump/credentials', { method: 'POST', headers, body: '{}' })).json();
+  });
+  assert.ok(token);
+  const publish = async (value) => {
+    const answer = await fetch(`${address}/api/v1/telemetry`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ device: 'browser-pump', metrics: { pressure: value } }),
+    });
+    assert.equal(answer.status, 200);
+  };
+  await publish(11.25);
+  await page.goto(`${address}/devices/browser-pump`);
+  await page.getByText('11.25').first().waitFor();
+  await publish(42.75);
+  await page.getByText('42.75').first().waitFor();
+});
+
+test('the ready file names the same address', async () => {
+  const ready = JSON.parse(await readFile(path.join(folder, 'ready'), 'utf8'));
+  assert.equal(`http://${ready.http}`, address);
+});
+
+test('nothing broke and nothing was loaded from elsewhere', () => assert.deepEqual(problems, []));
