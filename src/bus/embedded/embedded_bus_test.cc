@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <functional>
 #include <latch>
 #include <numeric>
@@ -18,14 +17,13 @@ namespace {
 
 constexpr Topic kRaw = Topic::raw_sensor_data;
 
-/// For what housekeeping does in its own time: asks again until it is so.
-bool eventually(const std::function<bool()>& holds) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+/// For what housekeeping does in its own time: asks again after each change of the disk.
+bool eventually(LogHarness& log, const std::function<bool()>& holds) {
+  for (;;) {
+    const std::uint64_t seen = log.disk().changes();
+    if (holds()) return true;
+    if (!log.disk().await_change(seen)) return false;
   }
-  return true;
 }
 
 std::vector<std::string> texts(const LogHarness::Found& found) {
@@ -243,7 +241,7 @@ TEST(EmbeddedBus, WhatIsTooOldGoesEvenFromAnIdlePartition) {
   }
   EXPECT_EQ(log.read_all().records.size(), 5U);  // a group needs them
   log.bus().commit("process", kRaw, {0}, {5});
-  EXPECT_TRUE(eventually([&] { return log.bus().info(kRaw, {0})->first == Offset{5}; }));
+  EXPECT_TRUE(eventually(log, [&] { return log.bus().info(kRaw, {0})->first == Offset{5}; }));
   EXPECT_EQ(log.read_all().records.size(), 0U);
   // Neither the numbering nor the last origin goes with them.
   for (const bool killed : {true, false}) {
@@ -268,14 +266,14 @@ TEST(EmbeddedBus, SealsASegmentByAge) {
     return count;
   };
   ASSERT_TRUE(publish(log, "a"));
-  EXPECT_TRUE(eventually([&] { return publish(log, "b") && segments() >= 2; }));
+  EXPECT_TRUE(eventually(log, [&] { return publish(log, "b") && segments() >= 2; }));
 }
 
 TEST(EmbeddedBus, SavesCommittedOffsetsByItself) {
   LogHarness log;
   ASSERT_TRUE(log.open());
   log.bus().commit("process", kRaw, {0}, {0});
-  EXPECT_TRUE(eventually([&] { return log.disk().contents().contains("log/groups"); }));
+  EXPECT_TRUE(eventually(log, [&] { return log.disk().contents().contains("log/groups"); }));
   log.kill();
   ASSERT_TRUE(log.open());
   EXPECT_EQ(log.bus().committed("process", kRaw, {0}), Offset{0});

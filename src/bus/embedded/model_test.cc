@@ -244,8 +244,8 @@ class EmbeddedModel : public testing::Test {
   log::Level before_{};
 };
 
-TEST_F(EmbeddedModel, LosesNothingAcknowledgedToCrashesAndPowerCuts) { run(Fsync::always, true, 40); }
-TEST_F(EmbeddedModel, WithoutSyncLosesNothingToCrashesOfTheProcess) { run(Fsync::off, false, 20); }
+TEST_F(EmbeddedModel, LosesNothingAcknowledgedToCrashesAndPowerCuts) { run(Fsync::always, true, 25); }
+TEST_F(EmbeddedModel, WithoutSyncLosesNothingToCrashesOfTheProcess) { run(Fsync::off, false, 10); }
 
 }  // namespace
 }  // namespace flux::bus::embedded

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -75,6 +77,16 @@ class SimDisk {
     for (const auto& [path, inode] : names_) all[path] = inode->current;
     return all;
   }
+  /// For waiting until the disk says something: how often it has changed, and a change after `seen` (or a long time).
+  [[nodiscard]] std::uint64_t changes() const {
+    const std::scoped_lock lock(mutex_);
+    return changes_;
+  }
+  bool await_change(std::uint64_t seen) const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return changes_ != seen; });
+  }
+
   void put(const std::string& path, std::string bytes) {
     const std::scoped_lock lock(mutex_);
     auto inode = std::make_shared<Inode>();
@@ -96,6 +108,11 @@ class SimDisk {
     std::string durable;
     std::vector<Change> unsynced;
   };
+
+  void touch() {
+    ++changes_;
+    changed_.notify_all();
+  }
 
   bool chance(double p) { return std::uniform_real_distribution<>(0, 1)(random_) < p; }
 
@@ -127,6 +144,8 @@ class SimDisk {
   }
 
   mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  std::uint64_t changes_ = 0;
   std::mt19937_64 random_;
   Faults faults_;
   std::uint64_t epoch_ = 0;
@@ -213,6 +232,7 @@ class SimFile final : public File {
   void change(SimDisk::Change change) {
     SimDisk::apply(inode_->current, change);
     inode_->unsynced.push_back(std::move(change));
+    disk_.touch();
   }
 
   SimDisk& disk_;
@@ -265,12 +285,14 @@ class SimFiles final : public FileSystem {
     const auto inode = found->second;
     disk_.names_.erase(found);
     disk_.names_[to.string()] = inode;
+    disk_.touch();
     return {};
   }
   Result<> remove(const Path& path) override {
     const std::scoped_lock lock(disk_.mutex_);
     DO(check());
     disk_.names_.erase(path.string());
+    disk_.touch();
     return {};
   }
   Result<> sync_folder(const Path& folder) override {
