@@ -190,26 +190,25 @@ class EmbeddedCredentials final : public Credentials {
 
   Result<> load() {
     DO(database_.read([this](Session& session) -> Result<> {
-      DO(session.each(
-          "SELECT hash, id, tenant, device, created_at, expires_at, last_used_at FROM device_credentials", {},
-          [this](const store::Row& row) -> Result<> {
-            TRY(const auto hash, read_hash(row, 0));
-            add(hash,
-                std::make_shared<Identity>(Identity::Kind::device, tenant_of(row, 2), std::string(row.text(3)), false,
-                                           std::string(row.text(1)), row.optional_time(5)),
-                row.time(4), {}, row.optional_time(6));
-            return {};
-          }));
-      return session.each(
-          "SELECT hash, id, tenant, name, create_devices, created_at, last_used_at FROM ingest_keys", {},
-          [this](const store::Row& row) -> Result<> {
-            TRY(const auto hash, read_hash(row, 0));
-            add(hash,
-                std::make_shared<Identity>(Identity::Kind::ingest_key, tenant_of(row, 2), "", row.boolean(4),
-                                           std::string(row.text(1)), std::nullopt),
-                row.time(5), std::string(row.text(3)), row.optional_time(6));
-            return {};
-          });
+      DO(session.each("SELECT hash, id, tenant, device, created_at, expires_at, last_used_at FROM device_credentials",
+                      {}, [this](const store::Row& row) -> Result<> {
+                        TRY(const auto hash, read_hash(row, 0));
+                        add(hash,
+                            std::make_shared<Identity>(Identity::Kind::device, tenant_of(row, 2),
+                                                       std::string(row.text(3)), false, std::string(row.text(1)),
+                                                       row.optional_time(5)),
+                            row.time(4), {}, row.optional_time(6));
+                        return {};
+                      }));
+      return session.each("SELECT hash, id, tenant, name, create_devices, created_at, last_used_at FROM ingest_keys",
+                          {}, [this](const store::Row& row) -> Result<> {
+                            TRY(const auto hash, read_hash(row, 0));
+                            add(hash,
+                                std::make_shared<Identity>(Identity::Kind::ingest_key, tenant_of(row, 2), "",
+                                                           row.boolean(4), std::string(row.text(1)), std::nullopt),
+                                row.time(5), std::string(row.text(3)), row.optional_time(6));
+                            return {};
+                          });
     }));
     registry_.on_device_removed([weak = std::weak_ptr(index_)](TenantId tenant, const std::string& device) {
       if (const auto index = weak.lock()) index->revoke_device(tenant, device);
@@ -315,22 +314,24 @@ class EmbeddedCredentials final : public Credentials {
         }
       }
       if (identity == nullptr) {
-        return fail(ErrorCode::unauthenticated, "the credential is not known here: it was revoked, or its device deleted");
+        return fail(ErrorCode::unauthenticated,
+                    "the credential is not known here: it was revoked, or its device deleted");
       }
       if (!identity->live(now)) {
-        return fail(ErrorCode::unauthenticated,
-                    identity->expires_at() && now >= *identity->expires_at()
-                        ? "the credential expired at " + to_rfc3339(*identity->expires_at())
-                        : "the credential was revoked");
+        return fail(ErrorCode::unauthenticated, identity->expires_at() && now >= *identity->expires_at()
+                                                    ? "the credential expired at " + to_rfc3339(*identity->expires_at())
+                                                    : "the credential was revoked");
       }
       identity->used(now);
       return identity;
     }
     if (damaged) {
-      return fail(ErrorCode::unauthenticated, "the credential was mistyped or cut: its last letters do not fit the others");
+      return fail(ErrorCode::unauthenticated,
+                  "the credential was mistyped or cut: its last letters do not fit the others");
     }
     if (presented.password.empty() && presented.user_name.empty()) {
-      return fail(ErrorCode::unauthenticated, "no credential was given; use a device token (fgd_…) or an ingest key (fgk_…)");
+      return fail(ErrorCode::unauthenticated,
+                  "no credential was given; use a device token (fgd_…) or an ingest key (fgk_…)");
     }
     return fail(ErrorCode::unauthenticated,
                 "neither password nor user name is a device token (fgd_…) or an ingest key (fgk_…)");
@@ -357,16 +358,18 @@ Async<IssuedCredential> EmbeddedCredentials::create(TenantId tenant, std::string
   const SecretHash hash = hash_secret(issued.token);
   runtime::Completion<IssuedCredential> completion;
   store::Database::Work work = [=, id = issued.credential.id](Session& session) -> Result<> {
-    TRY(const auto count, session.first("SELECT count(*) FROM device_credentials WHERE tenant = ? AND device = ? "
-                                        "AND (expires_at IS NULL OR expires_at > ?)",
-                                        {tenant.value, device, now}, [](const store::Row& row) { return row.integer(0); }));
+    TRY(const auto count,
+        session.first("SELECT count(*) FROM device_credentials WHERE tenant = ? AND device = ? "
+                      "AND (expires_at IS NULL OR expires_at > ?)",
+                      {tenant.value, device, now}, [](const store::Row& row) { return row.integer(0); }));
     if (*count >= static_cast<std::int64_t>(kTokensPerDevice)) {
       return fail(ErrorCode::exhausted, "a device has at most " + std::to_string(kTokensPerDevice) +
                                             " tokens: revoke one that is no longer used");
     }
-    auto added = session.run("INSERT INTO device_credentials (id, hash, tenant, device, created_at, expires_at) "
-                             "VALUES (?, ?, ?, ?, ?, ?)",
-                             {id, blob(hash), tenant.value, device, now, expires_at});
+    auto added = session.run(
+        "INSERT INTO device_credentials (id, hash, tenant, device, created_at, expires_at) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        {id, blob(hash), tenant.value, device, now, expires_at});
     if (!added && added.error().code == ErrorCode::invalid_argument) return no_device(device);  // deleted meanwhile
     DO(added);
     return {};
@@ -483,7 +486,8 @@ void EmbeddedCredentials::tidy(Time now) {
             if (identity.expires_at() && *identity.expires_at() + kKeptExpired < now) {
               found->expired.push_back(hash);
             } else if (const std::int64_t at = Index::last_used(identity); at != entry.saved_last_used_ns) {
-              found->uses.push_back({hash, identity.kind() == Identity::Kind::ingest_key, identity.credential_id(), at});
+              found->uses.push_back(
+                  {hash, identity.kind() == Identity::Kind::ingest_key, identity.credential_id(), at});
             }
           }
         }

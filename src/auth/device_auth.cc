@@ -15,8 +15,8 @@ Identity::Identity(Kind kind, TenantId tenant, std::string device, bool create_d
 
 Result<> Identity::may_speak_for(std::string_view device) const {
   if (kind_ != Kind::device || device == device_) return {};
-  return fail(ErrorCode::permission_denied, "this credential is for device `" + device_ + "`, not for `" +
-                                                std::string(device) + "`");
+  return fail(ErrorCode::permission_denied,
+              "this credential is for device `" + device_ + "`, not for `" + std::string(device) + "`");
 }
 
 OpenDeviceAuthenticator::OpenDeviceAuthenticator()

@@ -99,9 +99,8 @@ bool ConnectionLog::watched_slow(TenantId tenant, std::string_view device) const
 
 std::vector<ConnectionEventPtr> ConnectionLog::recent(TenantId tenant, std::string_view device,
                                                       std::size_t limit) const {
-  return impl_->newest(limit, [&](const ConnectionEvent& event) {
-    return event.device == device && tenant_of(event) == tenant;
-  });
+  return impl_->newest(
+      limit, [&](const ConnectionEvent& event) { return event.device == device && tenant_of(event) == tenant; });
 }
 
 std::vector<ConnectionEventPtr> ConnectionLog::recent(TenantId tenant, std::size_t limit) const {

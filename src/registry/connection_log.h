@@ -24,8 +24,8 @@ struct ConnectionEvent {
   Time time;
   ConnectionStage stage = ConnectionStage::connect;
   bool ok = true;
-  std::string message;    ///< a sentence; when not ok, exactly why. Never a credential.
-  std::string peer;       ///< `127.0.0.1:5123`
+  std::string message;  ///< a sentence; when not ok, exactly why. Never a credential.
+  std::string peer;     ///< `127.0.0.1:5123`
   ConnectionProtocol protocol = ConnectionProtocol::mqtt;
   std::string client_id;  ///< MQTT only
   std::string device;     ///< empty while not known

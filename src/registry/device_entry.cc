@@ -15,7 +15,8 @@ std::strong_ordering compare(const KnownField& known, std::string_view measureme
   return std::string_view(known.name) <=> field;
 }
 
-KnownFields::const_iterator lower_bound(const KnownFields& fields, std::string_view measurement, std::string_view field) {
+KnownFields::const_iterator lower_bound(const KnownFields& fields, std::string_view measurement,
+                                        std::string_view field) {
   return std::ranges::partition_point(fields, [&](const KnownField& k) { return compare(k, measurement, field) < 0; });
 }
 
@@ -25,7 +26,8 @@ const KnownField* find_field(const KnownFields& fields, std::string_view measure
 }
 
 /// How many of `fields` are not known yet; fails for one that is known with another type.
-Result<std::size_t> count_new(const KnownFields& known, std::string_view measurement, std::span<const FieldDef> fields) {
+Result<std::size_t> count_new(const KnownFields& known, std::string_view measurement,
+                              std::span<const FieldDef> fields) {
   std::size_t fresh = 0;
   for (const FieldDef& field : fields) {
     const KnownField* const found = find_field(known, measurement, field.name);
@@ -33,8 +35,8 @@ Result<std::size_t> count_new(const KnownFields& known, std::string_view measure
       ++fresh;
     } else if (found->type != field.type) {
       return fail(ErrorCode::invalid_argument,
-                  "`" + field.name + "` is a " + std::string(to_string(found->type)) + " since its first reading, not a " +
-                      std::string(to_string(field.type)),
+                  "`" + field.name + "` is a " + std::string(to_string(found->type)) +
+                      " since its first reading, not a " + std::string(to_string(field.type)),
                   field.name);
     }
   }

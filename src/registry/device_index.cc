@@ -302,7 +302,9 @@ DeviceIndex::SearchResult DeviceIndex::search(const DeviceFilter& filter, Device
     std::int64_t at;
     DeviceEntry* entry;
   };
-  const auto better = [](const Seen& a, const Seen& b) { return a.at != b.at ? a.at > b.at : a.entry->id() < b.entry->id(); };
+  const auto better = [](const Seen& a, const Seen& b) {
+    return a.at != b.at ? a.at > b.at : a.entry->id() < b.entry->id();
+  };
   std::vector<Seen> best;
   visit_from({}, [&](DeviceEntry& entry) {
     if (!matcher(entry, *entry.settings_)) return true;

@@ -14,9 +14,7 @@ constexpr std::uint64_t kCursorForm = 1;
 constexpr std::size_t kFacetValues = 50;
 
 std::uint64_t mix(std::uint64_t seed, std::string_view text) { return hash64(text, seed); }
-std::uint64_t mix(std::uint64_t seed, std::uint64_t value) {
-  return hash64(std::as_bytes(std::span(&value, 1)), seed);
-}
+std::uint64_t mix(std::uint64_t seed, std::uint64_t value) { return hash64(std::as_bytes(std::span(&value, 1)), seed); }
 
 /// Tells a cursor of another question apart.
 std::uint64_t question_of(TenantId tenant, const DeviceFilter& filter, DeviceSort sort) {
@@ -323,10 +321,17 @@ std::vector<DeviceEntryPtr> Directory::take_unsaved(std::size_t limit) {
 }
 
 void Directory::put_back_unsaved(const std::vector<DeviceEntryPtr>& entries) {
-  const std::lock_guard lock(impl_->unsaved_mutex);
-  for (const auto& entry : entries) {
-    if (!entry->unsaved_.exchange(true, std::memory_order_acq_rel)) impl_->unsaved.push_back(entry);
+  std::function<void()> ready;
+  {
+    const std::lock_guard lock(impl_->unsaved_mutex);
+    for (const auto& entry : entries) {
+      if (entry->unsaved_.exchange(true, std::memory_order_acq_rel)) continue;
+      impl_->unsaved.push_back(entry);
+      // Also when others wait already: whoever took these may not come back for the rest.
+      ready = impl_->unsaved_ready;
+    }
   }
+  if (ready) ready();
 }
 
 void Directory::on_unsaved(std::function<void()> ready) {

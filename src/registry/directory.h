@@ -118,9 +118,9 @@ using DeviceEntryPtr = std::shared_ptr<DeviceEntry>;
 
 /// All conditions hold; an empty one always does.
 struct DeviceFilter {
-  std::string text;                   ///< part of id, name or place, in any (ASCII) case
-  Labels labels;                      ///< each must be there with just this value (a profile's labels count too)
-  std::vector<DeviceState> states;    ///< any of these
+  std::string text;                 ///< part of id, name or place, in any (ASCII) case
+  Labels labels;                    ///< each must be there with just this value (a profile's labels count too)
+  std::vector<DeviceState> states;  ///< any of these
   std::optional<std::string> profile;
   std::optional<bool> demo;
 };
@@ -197,7 +197,8 @@ class Directory {
   /// Sets the unit of a known field; `not_found` when the device does not report it.
   Result<> set_unit(DeviceEntry& entry, std::string_view measurement, std::string_view field,
                     std::optional<std::string> unit);
-  /// Called (any thread, must not block) when there is something to take after there was nothing. Null ends it.
+  /// Called (any thread, must not block) when there is something to take after there was nothing, and when something
+  /// was put back. Null ends it.
   void on_unsaved(std::function<void()> ready);
 
  private:

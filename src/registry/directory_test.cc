@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <rapidcheck.h>
 #include <algorithm>
 #include <atomic>
 #include <barrier>
-#include <rapidcheck.h>
 #include <set>
 #include <string>
 #include <thread>
@@ -30,8 +30,8 @@ std::vector<std::string> ids(const DirectoryPage& page) {
 }
 
 /// All pages one after the other.
-std::vector<std::string> walk(const Directory& directory, const DeviceFilter& filter, DeviceSort sort, std::size_t limit,
-                              std::size_t* total = nullptr) {
+std::vector<std::string> walk(const Directory& directory, const DeviceFilter& filter, DeviceSort sort,
+                              std::size_t limit, std::size_t* total = nullptr) {
   std::vector<std::string> all;
   std::string cursor;
   do {
@@ -74,7 +74,9 @@ TEST(Directory, new_devices_wait_to_be_saved_and_only_once) {
   ASSERT_TRUE(a->check_or_set_type("telemetry", "u", ValueType::float64));  // news again
   ASSERT_TRUE(a->check_or_set_type("telemetry", "u", ValueType::float64));
   EXPECT_EQ(directory.take_unsaved(10), std::vector{a});
+  told = 0;
   directory.put_back_unsaved(taken);
+  EXPECT_EQ(told, 1) << "or nobody would come for them again";
   EXPECT_EQ(directory.take_unsaved(1).size(), 1u);
   EXPECT_EQ(directory.take_unsaved(10).size(), 1u);
   directory.put_back_unsaved({a});
@@ -213,8 +215,8 @@ TEST(DirectoryProperty, listing_equals_a_plain_search) {
     const std::vector<std::string> words{"Pump", "pump", "valve", "Über", "a", "B", "c1", "c10", "c2", ""};
     std::vector<ProfileSlotPtr> profiles{nullptr};
     for (const char* id : {"p", "q"}) {
-      profiles.push_back(directory.put_profile(
-          kTenant, std::make_shared<const Profile>(Profile{.id = id, .labels = {{"kind", id}}})));
+      profiles.push_back(
+          directory.put_profile(kTenant, std::make_shared<const Profile>(Profile{.id = id, .labels = {{"kind", id}}})));
     }
     const auto word = [&] { return words[*rc::gen::inRange<std::size_t>(0, words.size())]; };
     const int count = *rc::gen::inRange(0, 300);
@@ -325,8 +327,8 @@ TEST(Directory, threads_find_make_rename_list_and_remove) {
 }
 
 TEST(DeviceId, follows_its_rules) {
-  for (const std::string& good : {std::string("a"), std::string("pump-1"), std::string("Ü:ü.ö_1 2$"), std::string(128, 'x'),
-                                 std::string("\xF0\x9F\x98\x80")}) {
+  for (const std::string& good : {std::string("a"), std::string("pump-1"), std::string("Ü:ü.ö_1 2$"),
+                                  std::string(128, 'x'), std::string("\xF0\x9F\x98\x80")}) {
     EXPECT_TRUE(check_device_id(good)) << good;
   }
   const auto refused = [](std::string id, std::string_view words) {

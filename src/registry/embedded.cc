@@ -93,39 +93,41 @@ Result<> Embedded::load() {
     }));
 
     boost::unordered_flat_map<std::string, LabelsPtr, StringHash, std::equal_to<>> labels;  // most devices share some
-    const DeviceSettingsPtr plain = std::make_shared<const DeviceSettings>(DeviceSettings{.labels = directory_.intern(Labels())});
-    DO(session.each(
-        "SELECT tenant, device, name, profile, labels, latitude, longitude, place, demo, version, created_at, field_set "
-        "FROM devices",
-        {}, [&](const store::Row& row) -> Result<> {
-          const TenantId tenant{static_cast<std::uint32_t>(row.integer(0))};
-          DeviceSettingsPtr settings = plain;
-          if (row.integer(9) != 0) {
-            DeviceSettings own{.name = row.optional_text(2), .labels = plain->labels};
-            if (!row.is_null(3)) own.profile_slot = directory_.find_profile(tenant, row.text(3));
-            if (!row.is_null(4)) {
-              auto known = labels.find(row.text(4));
-              if (known == labels.end()) {
-                TRY(auto read, read_labels(row.text(4)));
-                known = labels.emplace(std::string(row.text(4)), directory_.intern(std::move(read))).first;
-              }
-              own.labels = known->second;
-            }
-            if (!row.is_null(5)) own.location = Location{row.real(5), row.real(6), row.optional_text(7)};
-            own.demo = row.boolean(8);
-            own.version = static_cast<std::uint64_t>(row.integer(9));
-            settings = std::make_shared<const DeviceSettings>(std::move(own));
-          }
-          KnownFieldsPtr fields;
-          if (!row.is_null(11)) {
-            if (const auto set = sets.find(row.integer(11)); set != sets.end()) {
-              set->second.used = true;
-              fields = set->second.fields;
-            }
-          }
-          directory_.load(tenant, row.text(1), row.time(10), std::move(settings), std::move(fields));
-          return {};
-        }));
+    const DeviceSettingsPtr plain =
+        std::make_shared<const DeviceSettings>(DeviceSettings{.labels = directory_.intern(Labels())});
+    DO(
+        session.each("SELECT tenant, device, name, profile, labels, latitude, longitude, place, demo, version, "
+                     "created_at, field_set "
+                     "FROM devices",
+                     {}, [&](const store::Row& row) -> Result<> {
+                       const TenantId tenant{static_cast<std::uint32_t>(row.integer(0))};
+                       DeviceSettingsPtr settings = plain;
+                       if (row.integer(9) != 0) {
+                         DeviceSettings own{.name = row.optional_text(2), .labels = plain->labels};
+                         if (!row.is_null(3)) own.profile_slot = directory_.find_profile(tenant, row.text(3));
+                         if (!row.is_null(4)) {
+                           auto known = labels.find(row.text(4));
+                           if (known == labels.end()) {
+                             TRY(auto read, read_labels(row.text(4)));
+                             known = labels.emplace(std::string(row.text(4)), directory_.intern(std::move(read))).first;
+                           }
+                           own.labels = known->second;
+                         }
+                         if (!row.is_null(5)) own.location = Location{row.real(5), row.real(6), row.optional_text(7)};
+                         own.demo = row.boolean(8);
+                         own.version = static_cast<std::uint64_t>(row.integer(9));
+                         settings = std::make_shared<const DeviceSettings>(std::move(own));
+                       }
+                       KnownFieldsPtr fields;
+                       if (!row.is_null(11)) {
+                         if (const auto set = sets.find(row.integer(11)); set != sets.end()) {
+                           set->second.used = true;
+                           fields = set->second.fields;
+                         }
+                       }
+                       directory_.load(tenant, row.text(1), row.time(10), std::move(settings), std::move(fields));
+                       return {};
+                     }));
     for (const auto& [id, set] : sets) {
       if (set.used) field_sets_[set.fields.get()] = {set.fields, id};
       else unused.push_back(id);
@@ -221,9 +223,10 @@ Result<> Embedded::save_some(Session& session, SaveBatch& batch) {
     if (!fields->empty()) {
       TRY(set, field_set_of(session, fields, batch));
     }
-    DO(session.run("INSERT INTO devices (tenant, device, created_at, field_set) VALUES (?, ?, ?, ?) "
-                   "ON CONFLICT (tenant, device) DO UPDATE SET field_set = excluded.field_set",
-                   {entry->tenant().value, entry->id(), entry->created_at(), set}));
+    DO(
+        session.run("INSERT INTO devices (tenant, device, created_at, field_set) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (tenant, device) DO UPDATE SET field_set = excluded.field_set",
+                    {entry->tenant().value, entry->id(), entry->created_at(), set}));
   }
   directory_.put_back_unsaved(leaving);
   return {};

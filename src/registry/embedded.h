@@ -26,8 +26,8 @@ class EmbeddedRegistry : public Registry, public Changes, public Discovery {
   /// Writes what was discovered. Blocking; at the end of a drain. `unavailable` when the database takes nothing.
   virtual Result<> flush_blocking() = 0;
 
-  /// Adds one who is told after a device was deleted, in the order of commits, on the database's thread; must not block.
-  /// Before the registry is used; for as long as it lives.
+  /// Adds one who is told after a device was deleted, in the order of commits, on the database's thread; must not
+  /// block. Before the registry is used; for as long as it lives.
   virtual void on_device_removed(std::function<void(TenantId tenant, const std::string& device)> removed) = 0;
 };
 

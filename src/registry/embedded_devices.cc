@@ -86,7 +86,8 @@ Device describe(const DeviceEntry& entry) {
   if (profile) {
     for (const ProfileMetric& planned : profile->metrics) {
       if (std::ranges::find(device.metrics, planned.name, &Metric::name) != device.metrics.end()) continue;
-      device.metrics.push_back({.measurement = "telemetry", .name = planned.name, .type = planned.type, .unit = planned.unit});
+      device.metrics.push_back(
+          {.measurement = "telemetry", .name = planned.name, .type = planned.type, .unit = planned.unit});
     }
     std::ranges::sort(device.metrics, [](const Metric& a, const Metric& b) {
       return std::tie(a.measurement, a.name) < std::tie(b.measurement, b.name);
@@ -105,23 +106,23 @@ Result<Device> Embedded::described(TenantId tenant, const std::string& device) c
 
 Result<std::optional<DeviceRow>> Embedded::read_device(Session& session, TenantId tenant, const std::string& device) {
   Result<> read;
-  TRY(auto stored, session.first(
-                       "SELECT name, profile, labels, latitude, longitude, place, demo, version, created_at "
-                       "FROM devices WHERE tenant = ? AND device = ?",
-                       {tenant.value, device}, [&](const store::Row& row) {
-                         DeviceRow out;
-                         out.name = row.optional_text(0);
-                         out.profile = row.optional_text(1);
-                         if (!row.is_null(2)) {
-                           if (auto labels = read_labels(row.text(2))) out.labels = std::move(*labels);
-                           else read = std::unexpected(labels.error());
-                         }
-                         if (!row.is_null(3)) out.location = Location{row.real(3), row.real(4), row.optional_text(5)};
-                         out.demo = row.boolean(6);
-                         out.version = static_cast<std::uint64_t>(row.integer(7));
-                         out.created_at = row.time(8);
-                         return out;
-                       }));
+  TRY(auto stored, session.first("SELECT name, profile, labels, latitude, longitude, place, demo, version, created_at "
+                                 "FROM devices WHERE tenant = ? AND device = ?",
+                                 {tenant.value, device}, [&](const store::Row& row) {
+                                   DeviceRow out;
+                                   out.name = row.optional_text(0);
+                                   out.profile = row.optional_text(1);
+                                   if (!row.is_null(2)) {
+                                     if (auto labels = read_labels(row.text(2))) out.labels = std::move(*labels);
+                                     else read = std::unexpected(labels.error());
+                                   }
+                                   if (!row.is_null(3))
+                                     out.location = Location{row.real(3), row.real(4), row.optional_text(5)};
+                                   out.demo = row.boolean(6);
+                                   out.version = static_cast<std::uint64_t>(row.integer(7));
+                                   out.created_at = row.time(8);
+                                   return out;
+                                 }));
   DO(read);
   if (stored || deleting_.contains({tenant.value, device})) return stored;
   // Discovered a moment ago and not saved yet.
@@ -169,8 +170,8 @@ Result<> Embedded::erase_device(Session& session, TenantId tenant, const std::st
 
 Result<> Embedded::need_profile(Session& session, TenantId tenant, const std::optional<std::string>& profile) {
   if (!profile) return {};
-  TRY(const auto found, session.first("SELECT 1 FROM profiles WHERE tenant = ? AND profile = ?", {tenant.value, *profile},
-                                      [](const store::Row&) { return true; }));
+  TRY(const auto found, session.first("SELECT 1 FROM profiles WHERE tenant = ? AND profile = ?",
+                                      {tenant.value, *profile}, [](const store::Row&) { return true; }));
   if (!found) return fail(ErrorCode::invalid_argument, "there is no profile `" + *profile + "`", "profile");
   return {};
 }
@@ -219,7 +220,8 @@ Result<> apply_patch(DeviceRow& row, const DevicePatch& patch) {
 }
 
 bool same(const DeviceRow& a, const DeviceRow& b) {
-  return a.name == b.name && a.profile == b.profile && a.labels == b.labels && a.location == b.location && a.demo == b.demo;
+  return a.name == b.name && a.profile == b.profile && a.labels == b.labels && a.location == b.location &&
+         a.demo == b.demo;
 }
 
 }  // namespace

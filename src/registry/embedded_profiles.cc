@@ -54,7 +54,8 @@ Result<> check_profile(Profile& profile) {
   if (profile.name && profile.name->empty()) profile.name.reset();
   DO(check_text(profile.name, kTextBytes, "name"));
   if (profile.metrics.size() > kMetricLimit) {
-    return fail(ErrorCode::invalid_argument, "a profile has at most " + std::to_string(kMetricLimit) + " metrics", "metrics");
+    return fail(ErrorCode::invalid_argument, "a profile has at most " + std::to_string(kMetricLimit) + " metrics",
+                "metrics");
   }
   std::set<std::string_view> names;
   for (std::size_t i = 0; i < profile.metrics.size(); ++i) {
@@ -77,7 +78,8 @@ Result<> check_dashboard(const std::string& title, const std::string& document) 
   if (title.empty()) return fail(ErrorCode::invalid_argument, "a dashboard has a title", "title");
   DO(check_text(title, kTextBytes, "title"));
   if (document.size() > kDocumentBytes) {
-    return fail(ErrorCode::too_large, "a dashboard has at most " + std::to_string(kDocumentBytes) + " bytes", "document");
+    return fail(ErrorCode::too_large, "a dashboard has at most " + std::to_string(kDocumentBytes) + " bytes",
+                "document");
   }
   return check_json_object(document, "document");
 }
@@ -114,8 +116,8 @@ std::unexpected<Error> no_dashboard(const std::string& id) {
 }
 
 Result<bool> profile_exists(store::Session& session, TenantId tenant, const std::string& profile) {
-  TRY(const auto found, session.first("SELECT 1 FROM profiles WHERE tenant = ? AND profile = ?", {tenant.value, profile},
-                                      [](const store::Row&) { return true; }));
+  TRY(const auto found, session.first("SELECT 1 FROM profiles WHERE tenant = ? AND profile = ?",
+                                      {tenant.value, profile}, [](const store::Row&) { return true; }));
   return found.has_value();
 }
 
@@ -128,12 +130,13 @@ Result<ProfilePtr> Embedded::write_profile_row(Session& session, TenantId tenant
       }));
   std::optional<std::int64_t> silent_after;
   if (profile.silent_after) silent_after = profile.silent_after->ns;
-  DO(session.run("INSERT INTO profiles (tenant, profile, name, metrics, silent_after_ns, labels, version) "
-                 "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, profile) DO UPDATE SET name = excluded.name, "
-                 "metrics = excluded.metrics, silent_after_ns = excluded.silent_after_ns, labels = excluded.labels, "
-                 "version = excluded.version",
-                 {tenant.value, profile.id, profile.name, write_metrics(profile.metrics), silent_after,
-                  write_labels(profile.labels), profile.version}));
+  DO(
+      session.run("INSERT INTO profiles (tenant, profile, name, metrics, silent_after_ns, labels, version) "
+                  "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, profile) DO UPDATE SET name = excluded.name, "
+                  "metrics = excluded.metrics, silent_after_ns = excluded.silent_after_ns, labels = excluded.labels, "
+                  "version = excluded.version",
+                  {tenant.value, profile.id, profile.name, write_metrics(profile.metrics), silent_after,
+                   write_labels(profile.labels), profile.version}));
   auto shared = std::make_shared<const Profile>(std::move(profile));
   effects.changes = true;
   effects.put_profiles.push_back(shared);
@@ -194,8 +197,7 @@ Async<void> Embedded::delete_profile(TenantId tenant, std::string profile) {
   std::move_only_function<Result<Outcome<Nothing>>(Session&)> work =
       [this, tenant, profile](Session& session) -> Result<Outcome<Nothing>> {
     Outcome<Nothing> outcome{.effects = {.tenant = tenant}};
-    TRY(const auto gone,
-        session.run("DELETE FROM profiles WHERE tenant = ? AND profile = ?", {tenant.value, profile}));
+    TRY(const auto gone, session.run("DELETE FROM profiles WHERE tenant = ? AND profile = ?", {tenant.value, profile}));
     if (gone == 0) return no_profile(profile);
     DO(session.run("UPDATE devices SET profile = NULL WHERE tenant = ? AND profile = ?", {tenant.value, profile}));
     TRY(const auto version, add_change(session, tenant, Change::Kind::profile_removed, profile, nullptr));
@@ -216,19 +218,20 @@ Async<Paged<Dashboard>> Embedded::list_dashboards(TenantId tenant, Page page) {
   CO_TRY(auto last, read_list_cursor(page));
   auto work = [tenant, last = std::move(last), limit = page.limit](Session& session) -> Result<Paged<Dashboard>> {
     Paged<Dashboard> list;
-    DO(session.each("SELECT id, title, version, updated_at FROM dashboards WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
-                    {tenant.value, last, limit + 1}, [&](const store::Row& row) -> Result<> {
-                      if (list.items.size() == limit) {
-                        list.next = write_list_cursor(list.items.back().id);
-                        return {};
-                      }
-                      list.items.push_back({.id = std::string(row.text(0)),
-                                            .title = std::string(row.text(1)),
-                                            .version = static_cast<std::uint64_t>(row.integer(2)),
-                                            .document = {},
-                                            .updated_at = row.time(3)});
-                      return {};
-                    }));
+    DO(session.each(
+        "SELECT id, title, version, updated_at FROM dashboards WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
+        {tenant.value, last, limit + 1}, [&](const store::Row& row) -> Result<> {
+          if (list.items.size() == limit) {
+            list.next = write_list_cursor(list.items.back().id);
+            return {};
+          }
+          list.items.push_back({.id = std::string(row.text(0)),
+                                .title = std::string(row.text(1)),
+                                .version = static_cast<std::uint64_t>(row.integer(2)),
+                                .document = {},
+                                .updated_at = row.time(3)});
+          return {};
+        }));
     return list;
   };
   co_return co_await database_.read_async<Paged<Dashboard>>(std::move(work));
@@ -236,15 +239,15 @@ Async<Paged<Dashboard>> Embedded::list_dashboards(TenantId tenant, Page page) {
 
 Async<Dashboard> Embedded::get_dashboard(TenantId tenant, std::string id) {
   auto work = [tenant, id](Session& session) -> Result<Dashboard> {
-    TRY(auto found, session.first(
-                        "SELECT id, title, version, document, updated_at FROM dashboards WHERE tenant = ? AND id = ?",
-                        {tenant.value, id}, [](const store::Row& row) {
-                          return Dashboard{.id = std::string(row.text(0)),
-                                           .title = std::string(row.text(1)),
-                                           .version = static_cast<std::uint64_t>(row.integer(2)),
-                                           .document = std::string(row.text(3)),
-                                           .updated_at = row.time(4)};
-                        }));
+    TRY(auto found,
+        session.first("SELECT id, title, version, document, updated_at FROM dashboards WHERE tenant = ? AND id = ?",
+                      {tenant.value, id}, [](const store::Row& row) {
+                        return Dashboard{.id = std::string(row.text(0)),
+                                         .title = std::string(row.text(1)),
+                                         .version = static_cast<std::uint64_t>(row.integer(2)),
+                                         .document = std::string(row.text(3)),
+                                         .updated_at = row.time(4)};
+                      }));
     if (!found) return no_dashboard(id);
     return *std::move(found);
   };
@@ -259,10 +262,10 @@ Async<Dashboard> Embedded::create_dashboard(TenantId tenant, std::string title, 
                       .document = std::move(document),
                       .updated_at = wall_now()};
   auto work = [tenant, dashboard = std::move(dashboard)](Session& session) -> Result<Dashboard> {
-    DO(session.run("INSERT INTO dashboards (tenant, id, title, version, document, created_at, updated_at) "
-                   "VALUES (?, ?, ?, 1, ?, ?, ?)",
-                   {tenant.value, dashboard.id, dashboard.title, dashboard.document, dashboard.updated_at,
-                    dashboard.updated_at}));
+    DO(session.run(
+        "INSERT INTO dashboards (tenant, id, title, version, document, created_at, updated_at) "
+        "VALUES (?, ?, ?, 1, ?, ?, ?)",
+        {tenant.value, dashboard.id, dashboard.title, dashboard.document, dashboard.updated_at, dashboard.updated_at}));
     return dashboard;
   };
   co_return co_await database_.write_async<Dashboard>(std::move(work));
@@ -278,13 +281,14 @@ Async<Dashboard> Embedded::put_dashboard(TenantId tenant, std::string id, std::u
                       .updated_at = wall_now()};
   auto work = [tenant, expected_version, dashboard = std::move(dashboard)](Session& session) -> Result<Dashboard> {
     TRY(const auto changed,
-        session.run("UPDATE dashboards SET title = ?, version = version + 1, document = ?, updated_at = ? "
-                    "WHERE tenant = ? AND id = ? AND version = ?",
-                    {dashboard.title, dashboard.document, dashboard.updated_at, tenant.value, dashboard.id,
-                     expected_version}));
+        session.run(
+            "UPDATE dashboards SET title = ?, version = version + 1, document = ?, updated_at = ? "
+            "WHERE tenant = ? AND id = ? AND version = ?",
+            {dashboard.title, dashboard.document, dashboard.updated_at, tenant.value, dashboard.id, expected_version}));
     if (changed == 1) return dashboard;
-    TRY(const auto current, session.first("SELECT version FROM dashboards WHERE tenant = ? AND id = ?",
-                                          {tenant.value, dashboard.id}, [](const store::Row& row) { return row.integer(0); }));
+    TRY(const auto current,
+        session.first("SELECT version FROM dashboards WHERE tenant = ? AND id = ?", {tenant.value, dashboard.id},
+                      [](const store::Row& row) { return row.integer(0); }));
     if (!current) return no_dashboard(dashboard.id);
     return fail(ErrorCode::already_exists,
                 "the dashboard was changed meanwhile: it is at version " + std::to_string(*current) + ", not " +

@@ -67,21 +67,23 @@ Result<Labels> check_labels(Labels labels, std::string_view field) {
   for (const auto& [key, value] : labels) {
     DO(check_name(key, "a label's key", ":", kLabelKeyBytes, field));
     if (value.size() > kLabelValueBytes) {
-      return fail(ErrorCode::invalid_argument, "a label's value has at most " + std::to_string(kLabelValueBytes) + " bytes",
-                  path(key));
+      return fail(ErrorCode::invalid_argument,
+                  "a label's value has at most " + std::to_string(kLabelValueBytes) + " bytes", path(key));
     }
     if (invalid_utf8_at(value) != std::string_view::npos) {
       return fail(ErrorCode::invalid_argument, "a label's value is valid UTF-8", path(key));
     }
   }
   std::ranges::sort(labels);
-  const auto same = std::ranges::adjacent_find(labels, {}, [](const auto& label) { return std::string_view(label.first); });
+  const auto same =
+      std::ranges::adjacent_find(labels, {}, [](const auto& label) { return std::string_view(label.first); });
   if (same != labels.end()) return fail(ErrorCode::invalid_argument, "the label stands there twice", path(same->first));
   return labels;
 }
 
 const std::string* find_label(const Labels& labels, std::string_view key) {
-  const auto found = std::ranges::lower_bound(labels, key, {}, [](const auto& label) { return std::string_view(label.first); });
+  const auto found =
+      std::ranges::lower_bound(labels, key, {}, [](const auto& label) { return std::string_view(label.first); });
   return found != labels.end() && found->first == key ? &found->second : nullptr;
 }
 

@@ -96,8 +96,8 @@ struct DeviceSettings {
   ProfileSlotPtr profile_slot;  ///< null: has none
   LabelsPtr labels;             ///< its own; never null
   std::optional<Location> location;
-  bool demo = false;            ///< belongs to the demo site
-  std::uint64_t version = 0;    ///< of the change that made it so; 0 while nothing was ever set
+  bool demo = false;          ///< belongs to the demo site
+  std::uint64_t version = 0;  ///< of the change that made it so; 0 while nothing was ever set
 
   /// The profile as it is now; null when it has none.
   [[nodiscard]] ProfilePtr profile() const { return profile_slot ? profile_slot->current() : nullptr; }

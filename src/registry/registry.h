@@ -58,7 +58,7 @@ struct DevicePatch {
   std::optional<std::optional<std::string>> name;
   std::optional<std::optional<std::string>> profile;
   std::optional<std::map<std::string, std::optional<std::string>>> labels;  ///< merged key by key
-  bool clear_labels = false;                                               ///< `"labels":null`: before the merge
+  bool clear_labels = false;                                                ///< `"labels":null`: before the merge
   std::optional<std::optional<Location>> location;
   std::optional<bool> demo;
 };

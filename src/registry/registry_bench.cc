@@ -1,12 +1,12 @@
 #include <benchmark/benchmark.h>
 
+#include <unistd.h>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
-#include <unistd.h>
 
 #include "registry/embedded.h"
 #include "runtime/workers.h"
@@ -88,7 +88,8 @@ struct Stored {
       DO(session.run("INSERT INTO profiles VALUES (1, 'pump', NULL, '[]', NULL, '{}', 1)"));
       DO(session.run("INSERT INTO field_sets VALUES (1, '[[\"telemetry\",\"t\",1],[\"telemetry\",\"u\",1]]')"));
       for (std::size_t i = 0; i < kDevices; ++i) {
-        const std::string labels = R"({"line":")" + std::to_string(i % 50) + R"(","site":")" + std::to_string(i % 20) + "\"}";
+        const std::string labels =
+            R"({"line":")" + std::to_string(i % 50) + R"(","site":")" + std::to_string(i % 20) + "\"}";
         DO(session.run("INSERT INTO devices VALUES (1, ?, ?, 'pump', ?, 52.5, 13.4, NULL, 0, ?, 0, 1)",
                        {id_of(i), "Pump number " + std::to_string(i), labels, i + 2}));
       }

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <rapidcheck.h>
 #include <map>
 #include <optional>
-#include <rapidcheck.h>
 #include <string>
 #include <vector>
 
@@ -20,8 +20,8 @@ struct Model {
     std::optional<std::string> profile;
     std::map<std::string, std::string> labels;
     std::map<std::string, ValueType> fields;
-    bool saved = true;      ///< false: only discovered; a start before it was written may forget it
-    bool set = false;       ///< somebody has set something: processing must know
+    bool saved = true;  ///< false: only discovered; a start before it was written may forget it
+    bool set = false;   ///< somebody has set something: processing must know
     friend bool operator==(const Device&, const Device&) = default;
   };
   std::map<std::string, Device> devices;
@@ -110,10 +110,8 @@ class ModelRun {
       RC_ASSERT(made.error().code == ErrorCode::invalid_argument);
     } else {
       RC_ASSERT(made.has_value());
-      model_.devices[id] = {.name = device.name,
-                            .profile = profile,
-                            .labels = {device.labels.begin(), device.labels.end()},
-                            .set = true};
+      model_.devices[id] = {
+          .name = device.name, .profile = profile, .labels = {device.labels.begin(), device.labels.end()}, .set = true};
     }
   }
 

@@ -143,7 +143,8 @@ TEST_F(RegistryTest, discovery_is_saved_in_the_background) {
 
 TEST_F(RegistryTest, a_conflicting_discovery_keeps_the_type_and_the_other_fields) {
   registry->found(kTenant, "d", "telemetry", std::vector<FieldDef>{{"t", ValueType::float64}});
-  registry->found(kTenant, "d", "telemetry", std::vector<FieldDef>{{"t", ValueType::string}, {"u", ValueType::boolean}});
+  registry->found(kTenant, "d", "telemetry",
+                  std::vector<FieldDef>{{"t", ValueType::string}, {"u", ValueType::boolean}});
   const auto device = get("d");
   ASSERT_TRUE(device);
   ASSERT_EQ(device->metrics.size(), 2u);
@@ -297,7 +298,9 @@ TEST_F(RegistryTest, units_can_be_set_on_what_a_device_reports) {
 
 TEST_F(RegistryTest, ensure_device_makes_or_merges) {
   ASSERT_TRUE(create_profile(pump()));
-  const auto ensure = [&](NewDevice device) { return registry.wait(registry->ensure_device(kTenant, std::move(device))); };
+  const auto ensure = [&](NewDevice device) {
+    return registry.wait(registry->ensure_device(kTenant, std::move(device)));
+  };
   ASSERT_TRUE(ensure({.device = "d", .labels = {{"a", "1"}}}));
   const auto merged = ensure({.device = "d", .profile = "pump", .labels = {{"b", "2"}}});
   ASSERT_TRUE(merged);

@@ -86,12 +86,13 @@ constexpr std::string_view kRows1[] = {
     R"('{"kind":"pump"}', 1))",
     R"(INSERT INTO field_sets VALUES (1, '[["telemetry","running",4],["telemetry","temperature",1,"K"]]'))",
     R"(INSERT INTO field_sets VALUES (2, '[["telemetry","nobody has it",5]]'))",
-    R"(INSERT INTO devices VALUES (1, 'pump-1', 'Feed pump', 'pump', '{"site":"north"}', 52.5, 13.25, 'Pump house', 1, )"
-    R"(6, 1767225600000000001, 1))",
+    R"(INSERT INTO devices VALUES (1, 'pump-1', 'Feed pump', 'pump', '{"site":"north"}', 52.5, 13.25, 'Pump house', )"
+    R"(1, 6, 1767225600000000001, 1))",
     "INSERT INTO devices VALUES (1, 'plain', NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 1767225600000000002, NULL)",
     R"(INSERT INTO dashboards VALUES (1, 'abc', 'Site', 3, '{"panels":[]}', 1767225600000000000, 1767225601000000000))",
     R"(INSERT INTO changes VALUES (1, 1, 1, 'pump', '{"id":"pump","labels":{"kind":"pump"},"metrics":[{"max":150.0,)"
-    R"("min":-40.0,"name":"temperature","type":1,"unit":"°C"}],"name":"Pump","silent_after_ns":300000000000,"version":1}'))",
+    R"("min":-40.0,"name":"temperature","type":1,"unit":"°C"}],"name":"Pump",)"
+    R"("silent_after_ns":300000000000,"version":1}'))",
     R"(INSERT INTO changes VALUES (6, 1, 3, 'pump-1', '{"demo":true,"device":"pump-1","labels":{"site":"north"},)"
     R"("location":{"lat":52.5,"lon":13.25,"place":"Pump house"},"name":"Feed pump","profile":"pump"}'))",
     "INSERT INTO changes VALUES (7, 1, 4, 'gone', NULL)",

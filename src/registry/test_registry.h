@@ -40,7 +40,8 @@ class TestFolder {
 /// A registry over a database file, with the shard that its calls are awaited on.
 class TestRegistry {
  public:
-  explicit TestRegistry(std::filesystem::path file, config::Bytes max_size = 0) : file_(std::move(file)), max_size_(max_size) {
+  explicit TestRegistry(std::filesystem::path file, config::Bytes max_size = 0)
+      : file_(std::move(file)), max_size_(max_size) {
     shards_.start();
     open();
   }

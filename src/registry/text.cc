@@ -12,7 +12,10 @@ std::size_t invalid_utf8_at(std::string_view text) {
     const unsigned lead = byte(i);
     std::size_t length = 1;
     if (lead >= 0x80) {
-      length = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+      length = lead >= 0xC2 && lead <= 0xDF   ? 2
+               : lead >= 0xE0 && lead <= 0xEF ? 3
+               : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                              : 0;
       if (length == 0) return i;
       // The second byte is narrower after these: overlong forms, surrogates, beyond U+10FFFF.
       const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;

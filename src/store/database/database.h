@@ -31,8 +31,8 @@ class Bind {
   };
   using Held = std::variant<std::monostate, std::int64_t, double, std::string_view, Blob>;
 
-  Bind(std::nullptr_t) {}              // NOLINT(google-explicit-constructor)
-  Bind(Blob blob) : held_(blob) {}     // NOLINT(google-explicit-constructor)
+  Bind(std::nullptr_t) {}           // NOLINT(google-explicit-constructor)
+  Bind(Blob blob) : held_(blob) {}  // NOLINT(google-explicit-constructor)
   template <class T>
   Bind(const T& value) {  // NOLINT(google-explicit-constructor)
     if constexpr (std::same_as<T, bool>) held_ = std::int64_t{value ? 1 : 0};
@@ -40,7 +40,10 @@ class Bind {
     else if constexpr (std::is_enum_v<T>) held_ = static_cast<std::int64_t>(value);
     else if constexpr (std::floating_point<T>) held_ = static_cast<double>(value);
     else if constexpr (std::same_as<T, Time>) held_ = value.ns;
-    else if constexpr (requires { value.has_value(); *value; }) {
+    else if constexpr (requires {
+                         value.has_value();
+                         *value;
+                       }) {
       if (value.has_value()) held_ = Bind(*value).held_;
     } else {
       held_ = std::string_view(value);

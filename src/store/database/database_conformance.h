@@ -253,7 +253,8 @@ TEST_P(DatabaseConformance, a_newer_schema_is_refused) {
   const auto older = db().migrate("test", std::span(two).first(1));
   ASSERT_FALSE(older);
   EXPECT_EQ(older.error().code, ErrorCode::unavailable);
-  EXPECT_NE(older.error().message.find("version 2, newer than this program"), std::string::npos) << older.error().message;
+  EXPECT_NE(older.error().message.find("version 2, newer than this program"), std::string::npos)
+      << older.error().message;
 }
 
 TEST_P(DatabaseConformance, a_changed_step_is_refused) {

@@ -86,9 +86,9 @@ int bind_one(sqlite3_stmt* statement, int index, const Bind& bind) {
           return sqlite3_bind_text64(statement, index, value.data() != nullptr ? value.data() : "", value.size(),
                                      SQLITE_STATIC, SQLITE_UTF8);
         else
-          return value.bytes.empty() ? sqlite3_bind_zeroblob(statement, index, 0)
-                                     : sqlite3_bind_blob64(statement, index, value.bytes.data(), value.bytes.size(),
-                                                           SQLITE_STATIC);
+          return value.bytes.empty()
+                     ? sqlite3_bind_zeroblob(statement, index, 0)
+                     : sqlite3_bind_blob64(statement, index, value.bytes.data(), value.bytes.size(), SQLITE_STATIC);
       },
       bind.held());
 }
@@ -150,8 +150,8 @@ Result<std::unique_ptr<Connection>> Connection::open(const Config& config, Acces
     if (const int made = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600); made >= 0) ::close(made);
   }
   sqlite3* handle = nullptr;
-  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE |
-                    (access == Access::read_write ? SQLITE_OPEN_CREATE : 0);
+  const int flags =
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | (access == Access::read_write ? SQLITE_OPEN_CREATE : 0);
   const int opened = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   if (handle == nullptr) return fail(ErrorCode::internal, "database: no memory to open " + path);
   std::unique_ptr<Connection> connection(new Connection(handle));
@@ -161,10 +161,11 @@ Result<std::unique_ptr<Connection>> Connection::open(const Config& config, Acces
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
 
   // The first statement that touches the file says whether it is one of ours.
-  const auto application = connection->first("PRAGMA application_id", {}, [](const Row& row) { return row.integer(0); });
+  const auto application =
+      connection->first("PRAGMA application_id", {}, [](const Row& row) { return row.integer(0); });
   if (!application) return fail(application.error().code, application.error().message + " (" + path + ")");
-  const auto tables = connection->first("SELECT count(*) FROM sqlite_master", {},
-                                        [](const Row& row) { return row.integer(0); });
+  const auto tables =
+      connection->first("SELECT count(*) FROM sqlite_master", {}, [](const Row& row) { return row.integer(0); });
   if (!tables) return fail(tables.error().code, tables.error().message + " (" + path + ")");
   if (**tables > 0 && **application != kApplicationId) {
     return fail(ErrorCode::corrupt, "database: " + path + " is an SQLite file of another program");
@@ -174,21 +175,23 @@ Result<std::unique_ptr<Connection>> Connection::open(const Config& config, Acces
       DO(connection->script("PRAGMA page_size=4096"));
       DO(connection->script("PRAGMA application_id=" + std::to_string(kApplicationId)));
     }
-    TRY(const auto mode, connection->first("PRAGMA journal_mode=WAL", {},
-                                           [](const Row& row) { return std::string(row.text(0)); }));
+    TRY(const auto mode,
+        connection->first("PRAGMA journal_mode=WAL", {}, [](const Row& row) { return std::string(row.text(0)); }));
     if (mode.value_or("") != "wal") {
       return fail(ErrorCode::unavailable, "database: " + path + " cannot use a write-ahead journal here (mode is " +
                                               mode.value_or("?") + "); network file systems do not carry it");
     }
     DO(connection->script("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864"));
     if (config.max_size > 0) {
-      DO(connection->script("PRAGMA max_page_count=" + std::to_string(std::max<std::uint64_t>(config.max_size / 4096, 1))));
+      DO(connection->script("PRAGMA max_page_count=" +
+                            std::to_string(std::max<std::uint64_t>(config.max_size / 4096, 1))));
     }
   } else {
     DO(connection->script("PRAGMA query_only=ON"));
   }
-  DO(connection->script("PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cache_size=-" +
-                        std::to_string(std::max<std::uint64_t>(config.cache / 1024, 64))));
+  DO(connection->script(
+      "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cache_size=-" +
+      std::to_string(std::max<std::uint64_t>(config.cache / 1024, 64))));
   return connection;
 }
 

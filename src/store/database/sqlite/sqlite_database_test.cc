@@ -183,8 +183,8 @@ TEST(SqliteDatabase, a_missing_or_unwritable_folder_is_said) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, ErrorCode::unavailable);
   EXPECT_NE(missing.error().message.find("No such file"), std::string::npos) << missing.error().message;
-  fs::permissions(folder.path(), fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read |
-                                     fs::perms::others_exec);
+  fs::permissions(folder.path(),
+                  fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
   const bool root = ::geteuid() == 0;
   if (root) ::setfsuid(65534);  // root may write everywhere: ask as nobody, on this thread alone
   const auto locked = sqlite::open({.path = folder / "registry.db"}, registry);
@@ -208,7 +208,8 @@ TEST(SqliteDatabase, waiting_writes_share_a_commit) {
   const auto commits = [&] { return fixture.metrics().value("fluxgate_database_commits_total"); };
   std::promise<void> go;
   auto may_go = go.get_future().share();
-  fixture.database().submit_write([may_go](Session&) -> Result<> { return may_go.wait(), Result<>{}; }, [](Result<>) {});
+  fixture.database().submit_write([may_go](Session&) -> Result<> { return may_go.wait(), Result<>{}; },
+                                  [](Result<>) {});
   std::promise<void> all;
   for (int i = 0; i < 100; ++i) {
     fixture.database().submit_write(
