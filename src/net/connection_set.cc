@@ -124,6 +124,13 @@ void ConnectionSet::stop() {
   // Of shards that have ended: nobody else touches these any more.
   stop_listening();
   for (auto& home : homes_) end_all(*home);
+  stopped_ = true;
+}
+
+void ConnectionSet::stop_if_needed() {
+  if (stopped_) return;
+  CHECK_MSG(runtime::Shard::current() == nullptr, "await close() before destroying a server on a shard");
+  stop();
 }
 
 Async<void> ConnectionSet::close() {
@@ -133,7 +140,9 @@ Async<void> ConnectionSet::close() {
     if (home.shard.index() == 0) set.stop_listening();
     end_all(home);
   });
-  co_return co_await all_done;
+  CO_DO(co_await all_done);
+  stopped_ = true;
+  co_return {};
 }
 
 Async<void> ConnectionSet::drain(Duration limit) {

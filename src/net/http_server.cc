@@ -31,7 +31,7 @@ struct HttpServer::Impl {
 HttpServer::HttpServer(runtime::Shards& shards, const Router& router, HttpOptions options)
     : impl_(std::make_shared<Impl>(shards, router, std::move(options))) {}
 
-HttpServer::~HttpServer() { stop(); }
+HttpServer::~HttpServer() = default;
 
 void HttpServer::on_request(std::function<void(const RequestReport&)> hook) {
   impl_->shared->on_request = std::move(hook);

@@ -73,7 +73,7 @@ class HttpServer {
  public:
   /// `router` must be complete and outlive the server.
   HttpServer(runtime::Shards& shards, const Router& router, HttpOptions options);
-  ~HttpServer();  ///< as `stop`
+  ~HttpServer();  ///< as TcpServer's
 
   /// Called on the request's shard after each answer. Set before `listen`.
   void on_request(std::function<void(const RequestReport&)> hook);

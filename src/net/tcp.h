@@ -65,7 +65,8 @@ class TcpHandler {
 
 struct TcpOptions {
   std::size_t max_connections = 100'000;
-  std::size_t max_connections_per_peer = 10'000;  ///< by IP address; loopback is exempt
+  std::size_t max_connections_per_peer = 10'000;  ///< by IP address
+  bool limit_loopback = false;                    ///< the limit for each peer holds for this machine too
   Duration idle_timeout = {};                     ///< 0: none; a connection may set its own
   Duration write_timeout = 30_s;                  ///< longest time without the peer taking any byte
   Duration linger_time = 2_s;                     ///< after our close: how long a peer may go on sending
@@ -176,7 +177,7 @@ class TcpServer {
 
   /// `shards` run (or are started later) and outlive the server.
   TcpServer(runtime::Shards& shards, TcpOptions options, Factory factory);
-  ~TcpServer();  ///< as `stop`
+  ~TcpServer();  ///< as `stop`; on a shard only after `close`
   TcpServer(const TcpServer&) = delete;
   TcpServer& operator=(const TcpServer&) = delete;
 
@@ -210,15 +211,16 @@ class TcpServer {
 class TcpClient {
  public:
   TcpClient(runtime::Shards& shards, TcpOptions options = {});
-  ~TcpClient();  ///< as `stop`
+  ~TcpClient();  ///< as `stop`; on a shard only after `close`
   TcpClient(const TcpClient&) = delete;
   TcpClient& operator=(const TcpClient&) = delete;
 
   /// Connects on the current shard; `handler->on_open` is called before it returns. `unavailable` with errno's text when
   /// refused, `timed_out` after `timeout`.
   Async<void> connect(Address address, Duration timeout, std::shared_ptr<TcpHandler> handler);
-  /// Aborts all connections; as TcpServer::stop.
+  /// Aborts all connections; as TcpServer::stop and close.
   void stop();
+  Async<void> close();
 
   struct Impl;
 

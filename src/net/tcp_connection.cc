@@ -173,9 +173,7 @@ void TcpConnection::Impl::discard_some() {
 }
 
 void TcpConnection::Impl::show(std::span<const std::byte> data) {
-  showing_ = true;
   const std::size_t used = handler_->on_data(*this, data);
-  showing_ = false;
   CHECK(used <= data.size());
   if (ended_ || used == data.size()) return;
   const auto rest = data.subspan(used);
@@ -185,9 +183,7 @@ void TcpConnection::Impl::show(std::span<const std::byte> data) {
 }
 
 void TcpConnection::Impl::show_unconsumed() {
-  showing_ = true;
   const std::size_t used = handler_->on_data(*this, std::span(unconsumed_).first(unconsumed_size_));
-  showing_ = false;
   CHECK(used <= unconsumed_size_);
   unconsumed_size_ -= used;
   if (unconsumed_size_ == 0) {

@@ -71,6 +71,8 @@ class ConnectionSet : public std::enable_shared_from_this<ConnectionSet> {
 
   /// Aborts all connections on all shards and waits (see TcpServer::stop).
   void stop();
+  /// For destructors: `stop`, unless it has been stopped or closed, which is the only way to destroy it on a shard.
+  void stop_if_needed();
   Async<void> close();
   Async<void> drain(Duration limit);
 
@@ -86,6 +88,7 @@ class ConnectionSet : public std::enable_shared_from_this<ConnectionSet> {
   std::vector<std::unique_ptr<ConnectionHome>> homes_;
   std::atomic<std::size_t> total_ = 0;
   std::atomic<bool> draining_ = false;
+  std::atomic<bool> stopped_ = false;
   std::mutex mutex_;
   std::vector<runtime::Completion<>> waiting_for_none_;
 };
@@ -149,7 +152,6 @@ class TcpConnection::Impl final : public TcpConnection, runtime::FdWatchOwner, r
   bool ended_ = false;          // nothing works any more; on_closed is due
   bool write_blocked_ = false;  // the kernel's buffer is full
   bool show_again_ = false;     // unconsumed data is to be shown at the end of the turn
-  bool showing_ = false;        // on_data is on the stack
 };
 
 }  // namespace flux::net

@@ -83,7 +83,7 @@ struct TcpServer::Impl final : ConnectionSet {
   mutable std::mutex addresses_mutex;
   std::vector<Address> addresses;
   std::mutex peers_mutex;
-  std::map<std::array<std::uint8_t, 16>, std::size_t> peers;  // connections by IP, without loopback
+  std::map<std::array<std::uint8_t, 16>, std::size_t> peers;  // connections by IP
 };
 
 Result<> TcpServer::Impl::listen(std::string_view host, std::uint16_t port) {
@@ -143,7 +143,7 @@ void TcpServer::Impl::accept_from(Listener& listener) {
 std::optional<Refusal> TcpServer::Impl::reason_to_refuse(const Address& peer) {
   if (draining()) return Refusal::draining;
   if (total() >= options().max_connections) return Refusal::total_limit;
-  if (peer.is_loopback()) return std::nullopt;
+  if (peer.is_loopback() && !options().limit_loopback) return std::nullopt;
   const std::lock_guard lock(peers_mutex);
   std::size_t& count = peers[peer.ip];
   if (count >= options().max_connections_per_peer) return Refusal::peer_limit;
@@ -187,7 +187,7 @@ void TcpServer::Impl::adopt(ConnectionHome& target, UniqueFd fd, const Address& 
 }
 
 void TcpServer::Impl::count_out(const Address& peer) {
-  if (!peer.is_loopback()) {
+  if (!peer.is_loopback() || options().limit_loopback) {
     const std::lock_guard lock(peers_mutex);
     const auto found = peers.find(peer.ip);
     if (found != peers.end() && --found->second == 0) peers.erase(found);
@@ -200,7 +200,7 @@ void TcpServer::Impl::stop_listening() { listeners.clear(); }
 TcpServer::TcpServer(runtime::Shards& shards, TcpOptions options, Factory factory)
     : impl_(std::make_shared<Impl>(shards, std::move(options), std::move(factory))) {}
 
-TcpServer::~TcpServer() { stop(); }
+TcpServer::~TcpServer() { impl_->stop_if_needed(); }
 
 Result<> TcpServer::listen(std::string_view host, std::uint16_t port) { return impl_->listen(host, port); }
 
@@ -242,8 +242,9 @@ struct ConnectWait final : runtime::FdWatchOwner {
 
 TcpClient::TcpClient(runtime::Shards& shards, TcpOptions options)
     : impl_(std::make_shared<Impl>(shards, std::move(options))) {}
-TcpClient::~TcpClient() { stop(); }
+TcpClient::~TcpClient() { impl_->stop_if_needed(); }
 void TcpClient::stop() { impl_->stop(); }
+Async<void> TcpClient::close() { return impl_->close(); }
 
 Async<void> TcpClient::connect(Address address, Duration timeout, std::shared_ptr<TcpHandler> handler) {
   const auto set = impl_;

@@ -220,6 +220,33 @@ TEST_F(TcpTest, ConnectionsOverTheLimitAreToldSo) {
   EXPECT_EQ(fourth.receive(1), "4");
 }
 
+TEST_F(TcpTest, OnePeerGetsItsShareOnly) {
+  serve<Echo>({.max_connections_per_peer = 1, .limit_loopback = true, .refusal = "full\n"});
+  {
+    auto first = connect();
+    ASSERT_TRUE(first.send("1"));
+    EXPECT_EQ(first.receive(1), "1");
+    EXPECT_EQ(connect().receive_all(), "full\n");
+    EXPECT_EQ(server_->stats()[0]->connections_refused[static_cast<std::size_t>(Refusal::peer_limit)].get(), 1U);
+  }
+  EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }));
+  auto again = connect();
+  ASSERT_TRUE(again.send("2"));
+  EXPECT_EQ(again.receive(1), "2");
+}
+
+Async<void> serve_and_destroy(Shards& shards) {
+  auto server = std::make_unique<TcpServer>(shards, TcpOptions{}, [](TcpConnection&) { return std::make_shared<Echo>(); });
+  CO_DO(server->listen("127.0.0.1", 0));
+  CO_DO(co_await server->close());
+  server.reset();
+  co_return {};
+}
+
+TEST_F(TcpTest, AClosedServerMayBeDestroyedOnAShard) {
+  EXPECT_TRUE(block_on(shards_[0], serve_and_destroy(shards_)));
+}
+
 TEST_F(TcpTest, DrainWaitsForTheHandlersAndRefusesNewcomers) {
   serve<Echo>();
   auto client = connect();
