@@ -260,6 +260,60 @@ TEST_F(CredentialsTest, checks_and_revocations_from_many_threads) {
   EXPECT_EQ(told, 8);
 }
 
+/// Version 1 as it was released: a copy that never changes, whatever becomes of credentials.cc.
+constexpr std::string_view kVersion1 = R"sql(
+      -- Secrets are kept as BLAKE2b-256.
+      CREATE TABLE device_credentials (
+        id           TEXT    NOT NULL PRIMARY KEY,
+        hash         BYTEA   NOT NULL UNIQUE,
+        tenant       INTEGER NOT NULL,
+        device       TEXT    NOT NULL,
+        created_at   INTEGER NOT NULL,
+        expires_at   INTEGER,
+        last_used_at INTEGER,
+        FOREIGN KEY (tenant, device) REFERENCES devices (tenant, device) ON DELETE CASCADE
+      );
+      CREATE INDEX device_credentials_of_device ON device_credentials (tenant, device);
+      CREATE TABLE ingest_keys (
+        id             TEXT    NOT NULL PRIMARY KEY,
+        hash           BYTEA   NOT NULL UNIQUE,
+        tenant         INTEGER NOT NULL,
+        name           TEXT    NOT NULL,
+        create_devices INTEGER NOT NULL,
+        created_at     INTEGER NOT NULL,
+        last_used_at   INTEGER,
+        UNIQUE (tenant, name)
+      );
+    )sql";
+
+TEST(CredentialsSchema, version_1_opens) {
+  const std::string token = "fgd_0123456789ABCDEFGHIJKLMNOPQRST2QpGFO";  // its hash is what the row holds
+  registry::TestFolder folder;
+  registry::TestRegistry registry(folder.path() / "registry.db");
+  ASSERT_TRUE(registry.wait(registry->create_device(kTenant, {.device = "d"})));
+  const store::Migration released{1, "credentials", kVersion1};
+  ASSERT_TRUE(registry.database().migrate("credentials", std::span(&released, 1)));
+  const auto written = registry.database().write([&](store::Session& session) -> Result<> {
+    DO(
+        session.run("INSERT INTO device_credentials VALUES ('abc', x'0ea1d94b541eaf5ffe96b5ccd1ededfa"
+                    "f75273ea658e78370e3b6fa44267df88', 1, 'd', 5, NULL, 7)"));
+    DO(
+        session.run("INSERT INTO ingest_keys VALUES ('def', x'00112233445566778899aabbccddeeff"
+                    "00112233445566778899aabbccddeeff', 1, 'fleet', 1, 6, NULL)"));
+    return {};
+  });
+  ASSERT_TRUE(written) << written.error().message;
+  const auto credentials = Credentials::open(registry.database(), *registry, registry.directory(), registry.metrics());
+  ASSERT_TRUE(credentials) << credentials.error().message;
+  const auto listed = registry.wait((*credentials)->list(kTenant, "d"));
+  ASSERT_EQ(listed->size(), 1u);
+  EXPECT_EQ(listed->front().last_used_at, Time{7});
+  EXPECT_EQ(registry.wait((*credentials)->ingest_keys(kTenant))->front().name, "fleet");
+  const auto identity = (*credentials)->authenticate({.password = token}, wall_now());
+  ASSERT_TRUE(identity) << identity.error().message;
+  EXPECT_EQ((*identity)->device(), "d");
+}
+
 TEST(OpenDeviceAuthenticator, lets_everybody_in) {
   OpenDeviceAuthenticator open;
   const auto identity = open.authenticate({}, wall_now());
