@@ -9,9 +9,9 @@
 #include <random>
 #include <set>
 
-#include "bus/bus_conformance.h"
 #include "bus/embedded/embedded_bus.h"
 #include "bus/embedded/testing/sim_files.h"
+#include "bus/testing/records.h"
 #include "observe/log.h"
 
 namespace flux::bus::embedded {

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "bus/bus_conformance.h"
 #include "bus/embedded/embedded_bus.h"
 #include "bus/embedded/testing/sim_files.h"
+#include "bus/testing/records.h"
 #include "observe/log.h"
 
 namespace flux::bus::embedded {
