@@ -30,6 +30,7 @@ class NullBus final : public bus::Bus, private bus::Producer {
   Result<bus::PartitionInfo> info(bus::Topic, PartitionId) const override { return bus::PartitionInfo{}; }
   void commit(std::string_view, bus::Topic, PartitionId, Offset) override {}
   std::optional<Offset> committed(std::string_view, bus::Topic, PartitionId) const override { return std::nullopt; }
+  void forget(std::string_view) override {}
   Result<std::optional<bus::Origin>> last_origin(bus::Topic, PartitionId) override { return std::optional<bus::Origin>(); }
 
  private:

@@ -156,10 +156,12 @@ void Outbox::completed(const std::shared_ptr<Sealed>& sealed, Result<Offset> res
   const bool nothing_written = error.code == ErrorCode::exhausted || error.code == ErrorCode::unavailable;
   if (nothing_written && failed_at_ - sealed->sealed_at < config_.retry_time) {
     metrics_.retries.add();
-    ++retrying_;
-    sealed->retry = shard_.call_after(sealed->backoff, [this, sealed] {
-      --retrying_;
-      publish(sealed);
+    retrying_.push_back(sealed);
+    sealed->retry = shard_.call_after(sealed->backoff, [this, again = sealed.get()] {
+      const auto found = std::ranges::find(retrying_, again, &std::shared_ptr<Sealed>::get);
+      const auto batch = std::move(*found);
+      retrying_.erase(found);
+      publish(batch);
     });
     sealed->backoff = std::min(sealed->backoff * 2, kLongestBackoff);
     judge();
@@ -174,7 +176,6 @@ void Outbox::completed(const std::shared_ptr<Sealed>& sealed, Result<Offset> res
 
 void Outbox::finish(Sealed& sealed, const Result<>& result) {
   Lane& lane = *sealed.lane;
-  sealed.retry.cancel();
   --lane.in_flight;
   --open_;
   metrics_.pending_bytes.add(-static_cast<double>(sealed.bytes));
@@ -199,7 +200,7 @@ void Outbox::set_pending(std::size_t bytes) {
 void Outbox::judge() {
   const std::size_t pending_limit = congested_ ? config_.pending_bytes / 2 : std::uint64_t{config_.pending_bytes};
   const std::size_t queue_limit = congested_ ? config_.log_queue_bytes / 2 : std::uint64_t{config_.log_queue_bytes};
-  const bool full = pending_bytes_ > pending_limit || producer_.queued_bytes() > queue_limit || retrying_ > 0;
+  const bool full = pending_bytes_ > pending_limit || producer_.queued_bytes() > queue_limit || !retrying_.empty();
   if (full) {
     if (!congested_) metrics_.pauses.add();
     congested_ = true;
@@ -248,6 +249,7 @@ void Outbox::close() {
   shard_.cancel_turn_end(*this);
   wake_.cancel();
   recheck_.cancel();
+  retrying_.clear();  // and their timers
   waiting_.clear();
   for (const auto& lane : lanes_) {
     lane->waiters.clear();

@@ -127,7 +127,7 @@ class Outbox final : public std::enable_shared_from_this<Outbox>, private runtim
   std::uint64_t message_ = 0;
   std::size_t open_ = 0;           // batches on their way
   std::size_t pending_bytes_ = 0;  // staged and on their way
-  std::size_t retrying_ = 0;       // batches that wait to be offered again
+  std::vector<std::shared_ptr<Sealed>> retrying_;  // wait to be offered again
   bool congested_ = false;
   bool flushing_ = false;
   bool closed_ = false;

@@ -9,7 +9,8 @@ Endpoint::Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIn
       config_(config),
       subscribers_(threads, metrics),
       sessions_(threads.size()),
-      context_{config_, metrics, authenticator, log, clients_, subscribers_, sessions_} {
+      scratch_(threads.size()),
+      context_{config_, metrics, authenticator, log, clients_, subscribers_, sessions_, scratch_} {
   net::TcpOptions options;
   options.max_connections = config_.connections;
   options.max_connections_per_peer = config_.connections_per_address;

@@ -34,6 +34,7 @@ class Endpoint {
   ClientTable clients_;
   Subscribers subscribers_;
   std::vector<std::unordered_set<Session*>> sessions_;
+  std::vector<Scratch> scratch_;
   Context context_;
   std::unique_ptr<net::TcpServer> server_;
   auth::DeviceAuthenticator::Subscription revocations_;

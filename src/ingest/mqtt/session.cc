@@ -57,6 +57,7 @@ Session::Session(const Context& context, TelemetryIntake& intake, Outbox& outbox
       intake_(intake),
       outbox_(outbox),
       shard_(connection.shard()),
+      properties_(context.scratch[shard_.index()].properties),
       connection_(&connection),
       tracer_(context.log, registry::ConnectionProtocol::mqtt, connection.peer().text()) {}
 
@@ -310,7 +311,7 @@ void Session::on_batch(std::uint64_t first, std::uint64_t last, const Result<>& 
 
 void Session::acknowledge_ready() {
   while (!unacknowledged_.empty() && unacknowledged_.front().batches == 0) {
-    const Unacknowledged& message = unacknowledged_.front();
+    Unacknowledged& message = unacknowledged_.front();
     if (message.lost && !v5()) {
       // 3.1.1 cannot say that a message failed: without a PUBACK, on a new connection, it is sent again.
       if (state_ == State::connected) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +25,12 @@ namespace flux::ingest::mqtt {
 
 class Session;
 
+/// What packets are decoded into: the sessions of a shard share one, since none keeps anything in it.
+struct Scratch {
+  wire::mqtt::Properties properties;
+  wire::mqtt::Properties will_properties;
+};
+
 /// What the sessions of a node share.
 struct Context {
   const MqttConfig& config;
@@ -35,6 +40,7 @@ struct Context {
   ClientTable& clients;
   Subscribers& subscribers;
   std::vector<std::unordered_set<Session*>>& sessions;  ///< the connected ones, by shard; each touches its own
+  std::vector<Scratch>& scratch;                        ///< by shard
 };
 
 /// One MQTT connection, from its first byte to its last. Lives on the shard that accepted it.
@@ -84,6 +90,31 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
     bool lost = false;          ///< the log did not take it
     std::string note;           ///< for the reason string
   };
+  /// A queue that keeps no memory while it is empty at first, as most connections' are.
+  class Queue {
+   public:
+    [[nodiscard]] bool empty() const { return head_ == items_.size(); }
+    [[nodiscard]] std::size_t size() const { return items_.size() - head_; }
+    [[nodiscard]] Unacknowledged& front() { return items_[head_]; }
+    [[nodiscard]] Unacknowledged& operator[](std::size_t index) { return items_[head_ + index]; }
+    void push_back(Unacknowledged item) { items_.push_back(std::move(item)); }
+    void pop_front() {
+      if (++head_ == items_.size()) {
+        clear();
+      } else if (head_ >= 1024 && head_ * 2 >= items_.size()) {
+        items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
+        head_ = 0;
+      }
+    }
+    void clear() {
+      items_.clear();
+      head_ = 0;
+    }
+
+   private:
+    std::vector<Unacknowledged> items_;
+    std::size_t head_ = 0;
+  };
   struct Refusal {
     wire::mqtt::Reason reason;
     Error error;
@@ -124,6 +155,7 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   TelemetryIntake& intake_;
   Outbox& outbox_;
   runtime::Shard& shard_;
+  wire::mqtt::Properties& properties_;  // of the packet at hand
   net::TcpConnection* connection_;  // null once it has gone
   Tracer tracer_;
 
@@ -146,15 +178,13 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   std::unordered_set<registry::DeviceEntryPtr> present_;  // counted as connected by this session
   bool first_reading_ = true;
 
-  std::deque<Unacknowledged> unacknowledged_;
+  Queue unacknowledged_;
   std::uint64_t first_ticket_ = 0;  // of the front
   std::string out_;                 // written at the end of each call
   bool paused_ = false;
   bool draining_ = false;
 
   std::vector<std::pair<std::string, wire::mqtt::SubscribeOptions>> subscriptions_;
-  wire::mqtt::Properties properties_;
-  wire::mqtt::Properties will_properties_;
   std::uint64_t messages_ = 0;  // counted once per read
   std::uint64_t readings_ = 0;
 };

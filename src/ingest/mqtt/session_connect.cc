@@ -29,7 +29,7 @@ std::string_view as_text(wire::mqtt::Bytes bytes) {
 }  // namespace
 
 void Session::handle_connect(const wire::mqtt::Frame& frame) {
-  const auto connect = wire::mqtt::decode_connect(frame, properties_, will_properties_);
+  const auto connect = wire::mqtt::decode_connect(frame, properties_, context_.scratch[shard_.index()].will_properties);
   version_ = wire::mqtt::peek_version(frame).value_or(Version::v3_1_1);
   if (!connect) {
     context_.metrics.mqtt_protocol_errors.add();

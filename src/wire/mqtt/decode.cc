@@ -270,6 +270,8 @@ std::optional<Version> peek_version(const Frame& connect) {
 
 Decoded<Connect> decode_connect(const Frame& frame, Properties& properties, Properties& will_properties) {
   if (frame.type != PacketType::connect) return wrong_type(frame);
+  properties.clear();
+  will_properties.clear();
   Reader reader(frame.type, frame.body);
   const std::string_view name = reader.text("the protocol name");
   const std::uint8_t level = reader.u8("the protocol version");

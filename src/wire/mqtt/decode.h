@@ -34,7 +34,7 @@ Decoded<std::optional<Frame>> read_frame(Bytes data, std::size_t max_bytes);
 /// The version that a CONNECT asks for; nothing when it is neither MQTT 3.1.1 nor 5, or too short to tell.
 std::optional<Version> peek_version(const Frame& connect);
 
-/// `properties` of the packet; each decoder clears them first where the version has any.
+/// `properties` of the packet: MQTT 5 ones are cleared first, those of 3.1.1 (but for CONNECT) are left alone.
 Decoded<Connect> decode_connect(const Frame& frame, Properties& properties, Properties& will_properties);
 Decoded<Connack> decode_connack(const Frame& frame, Version version, Properties& properties);
 Decoded<Publish> decode_publish(const Frame& frame, Version version, Properties& properties);
