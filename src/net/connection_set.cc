@@ -45,7 +45,8 @@ ConnectionSet::ConnectionSet(runtime::Shards& shards, TcpOptions options)
 ConnectionSet::~ConnectionSet() = default;
 
 ConnectionHome& ConnectionSet::least_loaded() {
-  return **std::ranges::min_element(homes_, {}, [](const auto& home) { return home->open.load(std::memory_order_relaxed); });
+  return **std::ranges::min_element(homes_, {},
+                                    [](const auto& home) { return home->open.load(std::memory_order_relaxed); });
 }
 
 std::vector<const NetStats*> ConnectionSet::stats() const {

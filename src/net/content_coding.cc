@@ -25,7 +25,9 @@ std::string_view trim(std::string_view text) {
 
 /// zlib's states are large (256 KiB to compress): one of each kind for a thread, reset for each use.
 struct Deflater {
-  Deflater(int level, int window) { CHECK(deflateInit2(&stream, level, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY) == Z_OK); }
+  Deflater(int level, int window) {
+    CHECK(deflateInit2(&stream, level, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  }
   ~Deflater() { deflateEnd(&stream); }
   Deflater(const Deflater&) = delete;
   Deflater& operator=(const Deflater&) = delete;
@@ -119,7 +121,8 @@ std::optional<BodyCoding> body_coding(std::string_view content_encoding) {
   return std::nullopt;
 }
 
-Result<> decompress(BodyCoding coding, std::string_view content, bool (*append)(void*, std::string_view), void* context) {
+Result<> decompress(BodyCoding coding, std::string_view content, bool (*append)(void*, std::string_view),
+                    void* context) {
   if (coding == BodyCoding::gzip) return gunzip(content, append, context);
   if (coding == BodyCoding::zstd) return unzstd(content, append, context);
   return append(context, content) ? Result<>{} : fail(ErrorCode::too_large, "the body is too large");
@@ -128,9 +131,10 @@ Result<> decompress(BodyCoding coding, std::string_view content, bool (*append)(
 bool is_compressible(std::string_view content_type) {
   const auto type = content_type.substr(0, content_type.find(';'));
   if (type == "text/event-stream") return false;
-  return type.starts_with("text/") || type.ends_with("json") || type.ends_with("javascript") || type.ends_with("+xml") ||
-         type == "application/xml" || type == "application/wasm" || type == "application/x-ndjson" ||
-         type == "application/manifest+json" || type == "image/svg+xml" || type == "font/ttf";
+  return type.starts_with("text/") || type.ends_with("json") || type.ends_with("javascript") ||
+         type.ends_with("+xml") || type == "application/xml" || type == "application/wasm" ||
+         type == "application/x-ndjson" || type == "application/manifest+json" || type == "image/svg+xml" ||
+         type == "font/ttf";
 }
 
 Coding negotiate(std::string_view accept_encoding, bool offer_gzip, bool offer_brotli) {

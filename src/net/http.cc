@@ -9,7 +9,8 @@
 namespace flux::net {
 namespace {
 
-constexpr std::array<std::string_view, kMethodCount> kMethods = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+constexpr std::array<std::string_view, kMethodCount> kMethods = {"GET",   "HEAD",   "POST",   "PUT",
+                                                                 "PATCH", "DELETE", "OPTIONS"};
 constexpr std::array<char, 64> kNothing{};  // the zeros behind an empty body
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
@@ -251,7 +252,9 @@ HttpResponse of_type(int status, const char* type, std::string body) {
 }
 }  // namespace
 
-HttpResponse HttpResponse::json(int status, std::string body) { return of_type(status, "application/json", std::move(body)); }
+HttpResponse HttpResponse::json(int status, std::string body) {
+  return of_type(status, "application/json", std::move(body));
+}
 HttpResponse HttpResponse::text(int status, std::string body) {
   return of_type(status, "text/plain; charset=utf-8", std::move(body));
 }
@@ -386,7 +389,8 @@ HttpResponse with_etag(const HttpRequest& request, HttpResponse response, const 
     response.shared_body = nullptr;
     response.producer = nullptr;
     std::erase_if(response.headers, [](const auto& header) {
-      return equals_ignoring_case(header.first, "Content-Type") || equals_ignoring_case(header.first, "Content-Encoding");
+      return equals_ignoring_case(header.first, "Content-Type") ||
+             equals_ignoring_case(header.first, "Content-Encoding");
     });
   }
   return response;
@@ -398,7 +402,9 @@ std::string Cookie::header_value() const {
   if (max_age) out += "; Max-Age=" + std::to_string(max_age->ns / 1'000'000'000);
   if (http_only) out += "; HttpOnly";
   if (secure) out += "; Secure";
-  out += same_site == SameSite::strict ? "; SameSite=Strict" : same_site == SameSite::lax ? "; SameSite=Lax" : "; SameSite=None";
+  out += same_site == SameSite::strict ? "; SameSite=Strict"
+         : same_site == SameSite::lax  ? "; SameSite=Lax"
+                                       : "; SameSite=None";
   return out;
 }
 

@@ -37,11 +37,11 @@ std::string percent_encode(std::string_view text);
 /// Metadata of the route that a request has matched.
 struct RouteInfo {
   Method method{};
-  std::string pattern;           ///< `/api/v1/devices/{device}`
-  std::string name;              ///< for metrics and logs; the pattern when not given
-  std::string access;            ///< opaque to net: what the access hook needs to know (`public`, a permission, …)
-  std::size_t body_limit = 0;    ///< bytes, also after decompression; 0: the server's
-  bool overlap = false;          ///< see RouteOptions
+  std::string pattern;         ///< `/api/v1/devices/{device}`
+  std::string name;            ///< for metrics and logs; the pattern when not given
+  std::string access;          ///< opaque to net: what the access hook needs to know (`public`, a permission, …)
+  std::size_t body_limit = 0;  ///< bytes, also after decompression; 0: the server's
+  bool overlap = false;        ///< see RouteOptions
 };
 
 /// A complete request. Lives on its connection's shard from dispatch until it has been answered; views into it die
@@ -59,13 +59,14 @@ class HttpRequest {
   HttpRequest& operator=(const HttpRequest&) = delete;
 
   [[nodiscard]] Method method() const { return method_; }
-  [[nodiscard]] std::string_view target() const { return target_; }     ///< as sent: path and query
-  [[nodiscard]] std::string_view raw_path() const { return raw_path_; } ///< as sent, still escaped
-  [[nodiscard]] std::string path() const;                               ///< decoded
+  [[nodiscard]] std::string_view target() const { return target_; }      ///< as sent: path and query
+  [[nodiscard]] std::string_view raw_path() const { return raw_path_; }  ///< as sent, still escaped
+  [[nodiscard]] std::string path() const;                                ///< decoded
   [[nodiscard]] std::string_view raw_query() const { return raw_query_; }
   [[nodiscard]] bool is_http_1_0() const { return http_1_0_; }
 
-  /// A path parameter, decoded (`{device}`: may hold a slash that was sent as %2F). Empty when the route has none so named.
+  /// A path parameter, decoded (`{device}`: may hold a slash that was sent as %2F). Empty when the route has none so
+  /// named.
   [[nodiscard]] std::string_view param(std::string_view name) const;
 
   /// The first query parameter of that name, decoded; nothing when absent.
@@ -205,8 +206,8 @@ std::string sse_event(std::string_view event, std::string_view data, std::string
 
 /// Content codings that we know. `identity` is no coding.
 enum class Coding : std::uint8_t { identity, gzip, brotli };
-/// The best coding that `accept_encoding` allows among those on offer (q-values, `*`, `identity;q=0`); brotli before gzip
-/// when equal. Nothing when not even identity is allowed: callers send identity all the same (RFC 9110, 12.5.3).
+/// The best coding that `accept_encoding` allows among those on offer (q-values, `*`, `identity;q=0`); brotli before
+/// gzip when equal. Identity also when it is refused and nothing else fits (RFC 9110, 12.5.3 leaves that to us).
 Coding negotiate(std::string_view accept_encoding, bool offer_gzip, bool offer_brotli);
 std::string gzip(std::string_view content, int level = 1);
 std::string brotli(std::string_view content, int quality = 5);

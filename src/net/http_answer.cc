@@ -144,10 +144,12 @@ void HttpConnection::write_answer(Target& exchange) {
     return;
   }
 
-  const auto body_of = [&] { return response.shared_body ? std::string_view(*response.shared_body) : std::string_view(response.body); };
-  if (response.compress && body_of().size() >= kCompressFrom && body_of().size() <= shared_->options.inline_compress_bytes &&
-      exchange.route != nullptr && response.find_header("Content-Encoding").empty() &&
-      is_compressible(response.find_header("Content-Type"))) {
+  const auto body_of = [&] {
+    return response.shared_body ? std::string_view(*response.shared_body) : std::string_view(response.body);
+  };
+  if (response.compress && body_of().size() >= kCompressFrom &&
+      body_of().size() <= shared_->options.inline_compress_bytes && exchange.route != nullptr &&
+      response.find_header("Content-Encoding").empty() && is_compressible(response.find_header("Content-Type"))) {
     compress(response, request, body_of());
   }
   const auto body = body_of();

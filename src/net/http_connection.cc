@@ -69,7 +69,8 @@ std::size_t HttpConnection::on_data(TcpConnection& /*connection*/, std::span<con
     std::size_t step = 0;
     switch (state_) {
       case State::head:
-        if (queue_.size() < shared_->options.pipelined_requests && !connection_.above_high_water()) step = read_head(rest);
+        if (queue_.size() < shared_->options.pipelined_requests && !connection_.above_high_water())
+          step = read_head(rest);
         break;
       case State::body: step = read_body(rest); break;
       case State::discard: step = discard_body(rest); break;
@@ -186,8 +187,9 @@ void HttpConnection::begin(Target& exchange, const RequestHead& head) {
     return refuse(exchange, {400, HttpFault::malformed, "the request target is neither a path nor an http URL"});
   }
   if (head.target.size() > shared_->options.target_bytes) {
-    return refuse(exchange, {414, HttpFault::target_too_long, "the request target is longer than " +
-                                                                  std::to_string(shared_->options.target_bytes) + " bytes"});
+    return refuse(exchange,
+                  {414, HttpFault::target_too_long,
+                   "the request target is longer than " + std::to_string(shared_->options.target_bytes) + " bytes"});
   }
   if (shared_->options.loopback_host_only && !host_is_fine(exchange.request)) {
     count(HttpFault::host_refused);
@@ -248,7 +250,8 @@ void HttpConnection::decide(Target& exchange, std::size_t middleware) {
   admit_body(exchange);
 }
 
-Async<void> HttpConnection::decide_later(ExchangeRef exchange, std::size_t next, Async<std::optional<HttpResponse>> later) {
+Async<void> HttpConnection::decide_later(ExchangeRef exchange, std::size_t next,
+                                         Async<std::optional<HttpResponse>> later) {
   auto verdict = co_await std::move(later);
   HttpConnection* const self = exchange->connection;
   if (self == nullptr || self->closed_) co_return {};
@@ -340,9 +343,10 @@ void HttpConnection::body_complete(Target& exchange) {
       const auto unpacked = decompress(coding, packed.view(), &append_body, this);
       if (!unpacked) {
         const bool large = unpacked.error().code == ErrorCode::too_large;
-        return refuse(exchange, {large ? 413 : 400, large ? HttpFault::body_too_large : HttpFault::bad_encoding,
-                                 large ? "the decompressed body is larger than " + std::to_string(body_limit(exchange)) + " bytes"
-                                       : unpacked.error().message});
+        return refuse(exchange,
+                      {large ? 413 : 400, large ? HttpFault::body_too_large : HttpFault::bad_encoding,
+                       large ? "the decompressed body is larger than " + std::to_string(body_limit(exchange)) + " bytes"
+                             : unpacked.error().message});
       }
     }
     HttpRequestAccess::set_body(exchange.request, exchange.body.finish());
@@ -512,8 +516,7 @@ void HttpConnection::on_deadline(TcpConnection& connection) {
   switch (std::exchange(deadline_, Deadline::none)) {
     case Deadline::none: return;
     case Deadline::idle: return connection.close();
-    case Deadline::head:
-      return refuse({408, HttpFault::header_timeout, "the request head did not arrive in time"});
+    case Deadline::head: return refuse({408, HttpFault::header_timeout, "the request head did not arrive in time"});
     case Deadline::body:
       if (state_ == State::discard) return connection.close();
       return refuse(*queue_.back(), {408, HttpFault::body_timeout, "the request body did not arrive in time"});
@@ -535,7 +538,8 @@ bool HttpConnection::on_peer_finished(TcpConnection& /*connection*/) {
   state_ = state_ == State::held || state_ == State::deciding ? state_ : State::last;
   peer_finished_ = true;
   // A stream has no end by itself, and nobody sends a request for one and then leaves but to be rid of it.
-  const bool streaming = std::ranges::any_of(queue_, [](const Target* exchange) { return exchange->stream != nullptr; });
+  const bool streaming =
+      std::ranges::any_of(queue_, [](const Target* exchange) { return exchange->stream != nullptr; });
   const auto queue = queue_;
   for (Target* const exchange : queue) {
     const ExchangeRef keep(exchange);

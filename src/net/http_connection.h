@@ -68,8 +68,8 @@ struct HttpRequestAccess {
 class HttpConnection;
 class StreamWriter;
 
-/// One request and its answer. Counted by hand: the connection's queue, the responder, and coroutines hold it; all on one
-/// shard. Used again for later requests of its connection.
+/// One request and its answer. Counted by hand: the connection's queue, the responder, and coroutines hold it; all on
+/// one shard. Used again for later requests of its connection.
 class Responder::Target {
  public:
   explicit Target(HttpConnection* owner);
@@ -184,8 +184,8 @@ class HttpConnection final : public TcpHandler {
     deciding,  // a middleware thinks
     held,      // the request waits until those before it are answered
     body,
-    discard,   // the rest of a body whose request is answered already
-    last,      // nothing more is read: the answer at the end of the queue closes
+    discard,  // the rest of a body whose request is answered already
+    last,     // nothing more is read: the answer at the end of the queue closes
   };
 
   std::size_t read_head(std::string_view data);

@@ -82,7 +82,8 @@ bool HttpRequestAccess::set_target(HttpRequest& request, Method method, const Re
     // The absolute form, as sent to proxies, must be taken too.
     const auto scheme = target.find("://");
     if (scheme == std::string_view::npos) return false;
-    if (!equals_ignoring_case(target.substr(0, scheme), "http") && !equals_ignoring_case(target.substr(0, scheme), "https")) {
+    if (!equals_ignoring_case(target.substr(0, scheme), "http") &&
+        !equals_ignoring_case(target.substr(0, scheme), "https")) {
       return false;
     }
     const auto path = target.find_first_of("/?", scheme + 3);

@@ -198,7 +198,8 @@ RequestParser::Fed RequestParser::feed_chunked(std::string_view data, bool (*app
     boost::beast::error_code error;
     fed.used += parser.put(boost::asio::buffer(rest.data(), rest.size()), error);
     if (error == beast_http::error::need_more) {
-      if (data.size() - fed.used > kChunkLineBytes) fed.fault = malformed("a chunk's size line or the trailers are too long");
+      if (data.size() - fed.used > kChunkLineBytes)
+        fed.fault = malformed("a chunk's size line or the trailers are too long");
       return fed;
     }
     if (parser.refused || error == beast_http::error::body_limit) {

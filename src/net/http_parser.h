@@ -30,8 +30,8 @@ struct RequestHead {
   std::uint64_t content_length = 0;
 };
 
-/// Looks for the end of a head in what was read so far, and refuses what only smugglers send: line feeds without carriage
-/// return, folded lines. `scanned` remembers how far it has looked.
+/// Looks for the end of a head in what was read so far, and refuses what only smugglers send: line feeds without
+/// carriage return, folded lines. `scanned` remembers how far it has looked.
 struct HeadScan {
   std::size_t size = 0;  ///< of the whole head with its blank line; 0: not there yet
   std::optional<ParseFault> fault;
@@ -47,15 +47,16 @@ class RequestParser {
   RequestParser& operator=(const RequestParser&) = delete;
 
   /// `text` is one whole head; the views in `head` and `fields` point into it.
-  std::optional<ParseFault> parse_head(std::string_view text, RequestHead& head, std::vector<HttpRequest::Field>& fields);
+  std::optional<ParseFault> parse_head(std::string_view text, RequestHead& head,
+                                       std::vector<HttpRequest::Field>& fields);
 
   struct Fed {
     std::size_t used = 0;
     bool done = false;
     std::optional<ParseFault> fault;
   };
-  /// The chunked body of the head parsed last. Decoded bytes go to `append(context, data)`, which refuses (false) what is
-  /// too much. What was not used must be shown again with more behind it.
+  /// The chunked body of the head parsed last. Decoded bytes go to `append(context, data)`, which refuses (false) what
+  /// is too much. What was not used must be shown again with more behind it.
   Fed feed_chunked(std::string_view data, bool (*append)(void* context, std::string_view data), void* context);
 
  private:

@@ -1,5 +1,5 @@
-// Whole connections with any input: the server survives, never answers that a handler failed, and reads the same requests
-// however the bytes are cut into pieces.
+// Whole connections with any input: the server survives, never answers that a handler failed, and reads the same
+// requests however the bytes are cut into pieces.
 #include <cstdint>
 #include <string_view>
 

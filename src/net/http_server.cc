@@ -8,8 +8,10 @@ namespace {
 TcpOptions with_refusal(TcpOptions options) {
   if (!options.refusal.empty()) return options;
   const auto body = error_json("unavailable", "the server holds as many connections as it may");
-  options.refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-                    "Connection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  options.refusal =
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+      "Connection: close\r\nContent-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body;
   return options;
 }
 
@@ -18,9 +20,8 @@ TcpOptions with_refusal(TcpOptions options) {
 struct HttpServer::Impl {
   Impl(runtime::Shards& shards, const Router& router, HttpOptions options)
       : shared(std::make_shared<HttpShared>(router, std::move(options))),
-        tcp(shards, with_refusal(shared->options.tcp), [s = shared](TcpConnection& connection) {
-          return std::make_shared<HttpConnection>(connection, s);
-        }) {
+        tcp(shards, with_refusal(shared->options.tcp),
+            [s = shared](TcpConnection& connection) { return std::make_shared<HttpConnection>(connection, s); }) {
     for (const auto& [name, value] : shared->options.headers) shared->fixed_headers += name + ": " + value + "\r\n";
   }
 

@@ -145,8 +145,9 @@ TEST_F(HttpServerTest, EverySplitOfARequestReadsTheSame) {
 TEST_F(HttpServerTest, EveryByteAloneReadsTheSame) {
   serve();
   auto client = connect();
-  const std::string request = "\r\nPOST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-                              "3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n";
+  const std::string request =
+      "\r\nPOST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n";
   for (const char& c : request) ASSERT_TRUE(client.send({&c, 1}));
   EXPECT_EQ(body_of(client.receive_response()), "abcd");
 }
@@ -156,9 +157,7 @@ TEST_F(HttpServerTest, LargeBodiesArriveWholeInAnyFraming) {
   std::string body(5'000'000, '\0');
   for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 31 % 251);
   auto client = connect();
-  std::thread sender([&] {
-    ASSERT_TRUE(client.send(post("/echo", body)));
-  });
+  std::thread sender([&] { ASSERT_TRUE(client.send(post("/echo", body))); });
   EXPECT_TRUE(body_of(client.receive_response()) == body);
   sender.join();
 
@@ -180,8 +179,9 @@ TEST_F(HttpServerTest, LargeBodiesArriveWholeInAnyFraming) {
 
 TEST_F(HttpServerTest, KeepAliveFollowsTheVersionAndTheHeader) {
   serve();
-  EXPECT_NE(exchange("GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" + get("/quick")).find("Connection: close"),
-            std::string::npos);
+  EXPECT_NE(
+      exchange("GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" + get("/quick")).find("Connection: close"),
+      std::string::npos);
   auto closing = connect();
   ASSERT_TRUE(closing.send("GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" + get("/quick")));
   const auto all = closing.receive_all();
@@ -248,13 +248,16 @@ TEST_F(HttpServerTest, AmbiguousAndBrokenRequestsAreRefusedAndTheConnectionEnds)
       {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0x3\r\n\r\nabc", 400},
       {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\nabc", 400},
       {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\nabc", 400},
-      {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       400},
       {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
       {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501},
       {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 501},
       {"POST /echo HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
       {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400},
-      {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\x0b" "chunked\r\n\r\n0\r\n\r\n", 400},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\x0b"
+       "chunked\r\n\r\n0\r\n\r\n",
+       400},
       {"GET /quick HTTP/1.1\nHost: x\n\n", 400},
       {"GET /quick HTTP/1.1\r\nHost: x\n\r\n", 400},
       {"GET /quick HTTP/1.1\r\nHost: x\r\nA: b\r\n folded\r\n\r\n", 400},
@@ -262,7 +265,9 @@ TEST_F(HttpServerTest, AmbiguousAndBrokenRequestsAreRefusedAndTheConnectionEnds)
       {"GET /quick HTTP/1.1\r\nHost: x\r\nA: b\rC: d\r\n\r\n", 400},
       {"GET /quick HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400},
       {"GET /quick HTTP/1.1\r\nHost: x\r\n: empty\r\n\r\n", 400},
-      {"GET /quick HTTP/1.1\r\nHost: x\r\nB\xc3\xa4" "d: name\r\n\r\n", 400},
+      {"GET /quick HTTP/1.1\r\nHost: x\r\nB\xc3\xa4"
+       "d: name\r\n\r\n",
+       400},
       {"GET /quick HTTP/1.1\r\n\r\n", 400},
       {"GET /quick HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400},
       {"GET /quick HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
@@ -326,10 +331,12 @@ TEST_F(HttpServerTest, SizesAboveTheLimitsAreNamed) {
   check("GET /" + std::string(5000, 'x'), 414, "longer than 100 bytes");
   check(post("/echo", std::string(1001, 'x')), 413, "larger than 1000 bytes");
   check(post("/small", "12345678901"), 413, "larger than 10 bytes");
-  check("POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n", 413,
-        "larger than 10 bytes");
-  check("POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + std::string(100'000, 'x'), 413,
-        "larger than 10 bytes");
+  check(
+      "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n",
+      413, "larger than 10 bytes");
+  check("POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + std::string(100'000, 'x'),
+        413, "larger than 10 bytes");
   auto fits = connect();
   ASSERT_TRUE(fits.send(post("/small", "1234567890") + post("/echo", std::string(1000, 'x'))));
   EXPECT_EQ(body_of(fits.receive_response()), "10");
@@ -371,7 +378,7 @@ TEST_F(HttpServerTest, SlowHeadsBodiesAndIdleConnectionsTimeOut) {
   auto dripping = connect();
   ASSERT_TRUE(dripping.send("GET /quick HTTP/1.1\r\nX: "));
   std::thread dripper([&] {
-    while (dripping.send("x")) ::usleep(5000);
+    while (dripping.send("x")) ::usleep(5000);  // pace: a slow client
   });
   EXPECT_EQ(status_of(dripping.receive_response()), 408);
   ::shutdown(dripping.fd(), SHUT_RDWR);
@@ -386,7 +393,8 @@ TEST_F(HttpServerTest, ContinueIsSentBeforeTheBodyAndOnlyWhenItIsWanted) {
   ASSERT_TRUE(client.send("abc"));
   EXPECT_EQ(body_of(client.receive_response()), "abc");
   // Behind another request the interim answer waits its turn.
-  ASSERT_TRUE(client.send(get("/hello/you") + "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"));
+  ASSERT_TRUE(client.send(get("/hello/you") +
+                          "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"));
   EXPECT_EQ(body_of(client.receive_response()), "hello you");
   EXPECT_EQ(client.receive_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   ASSERT_TRUE(client.send("z"));
@@ -405,7 +413,10 @@ TEST_F(HttpServerTest, CompressedBodiesAreDecodedWithinTheLimit) {
   ASSERT_TRUE(client.send(post("/echo", gzip(text), "Content-Encoding: gzip\r\n")));
   EXPECT_EQ(body_of(client.receive_response()), text);
   // zstd of 10 x 'a' by the reference tool (one raw block).
-  const std::string packed("\x28\xb5\x2f\xfd\x20\x0a\x51\x00\x00" "aaaaaaaaaa", 19);
+  const std::string packed(
+      "\x28\xb5\x2f\xfd\x20\x0a\x51\x00\x00"
+      "aaaaaaaaaa",
+      19);
   ASSERT_TRUE(client.send(post("/echo", packed, "Content-Encoding: zstd\r\n")));
   EXPECT_EQ(body_of(client.receive_response()), "aaaaaaaaaa");
   ASSERT_TRUE(client.send(post("/echo", "abc", "Content-Encoding: br\r\n")));
@@ -449,7 +460,8 @@ TEST_F(HttpServerTest, MiddlewareMayAnswerWaitOrProceedBeforeTheBodyIsThere) {
   const Middleware authenticate = [](HttpRequest& request) {
     const auto [scheme, token] = request.authorization();
     if (token.empty()) {
-      return Verdict::answer(HttpResponse::error(401, "unauthenticated", "who are you?").header("WWW-Authenticate", "Bearer"));
+      return Verdict::answer(
+          HttpResponse::error(401, "unauthenticated", "who are you?").header("WWW-Authenticate", "Bearer"));
     }
     EXPECT_EQ(request.route().access, "things");
     if (token == "slow" || token == "bad") {

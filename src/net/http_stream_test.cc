@@ -97,18 +97,21 @@ class HttpStreamTest : public HttpTest {
     auto root = router_.group();
     root.get("/count", {}, [](HttpRequest& request, Responder responder) {
       const int limit = std::stoi(request.query("n").value_or("3"));
-      auto response = HttpResponse::stream(200, "text/plain", [limit](BodyWriter& out) { return count_to(limit, out); });
+      auto response =
+          HttpResponse::stream(200, "text/plain", [limit](BodyWriter& out) { return count_to(limit, out); });
       response.compress_stream = true;
       responder.send(std::move(response));
     });
     root.get("/flood", {}, [this](HttpRequest&, Responder responder) {
-      responder.send(HttpResponse::stream(200, "text/plain", [p = progress_](BodyWriter& out) { return flood(p, out); }));
+      responder.send(
+          HttpResponse::stream(200, "text/plain", [p = progress_](BodyWriter& out) { return flood(p, out); }));
     });
     root.get("/broken", {}, [](HttpRequest&, Responder responder) {
       responder.send(HttpResponse::stream(200, "text/plain", [](BodyWriter& out) { return fail_midway(out); }));
     });
     root.get("/events", {}, [](HttpRequest&, Responder responder) {
-      responder.send(HttpResponse::stream(200, "text/event-stream", [](BodyWriter& out) { return events_until_closed(out); }));
+      responder.send(
+          HttpResponse::stream(200, "text/event-stream", [](BodyWriter& out) { return events_until_closed(out); }));
     });
     root.get("/quick", {}, [](HttpRequest&, Responder responder) { responder.send_json(200, "{}"); });
     root.get("/large", {}, [](HttpRequest&, Responder responder) {
@@ -183,7 +186,7 @@ TEST_F(HttpStreamTest, ASlowReaderHoldsTheProducerAtTheHighWaterMark) {
     const auto now = progress_->written.load();
     const bool resting = now == before && now > 100'000;
     before = now;
-    ::usleep(3000);
+    ::usleep(3000);  // pace: of our looks
     return resting;
   }));
   EXPECT_LE(progress_->most_buffered, 64_KiB + 11'000);

@@ -14,7 +14,8 @@ struct Parsed {
   explicit Parsed(std::string head_text) {
     HttpRequestAccess::head_text(request) = std::move(head_text);
     RequestHead head;
-    const auto fault = parser.parse_head(HttpRequestAccess::head_text(request), head, HttpRequestAccess::fields(request));
+    const auto fault =
+        parser.parse_head(HttpRequestAccess::head_text(request), head, HttpRequestAccess::fields(request));
     EXPECT_FALSE(fault) << fault->message;
     EXPECT_TRUE(HttpRequestAccess::set_target(request, method_from(head.method).value(), head));
   }
@@ -51,7 +52,8 @@ TEST(HttpRequestTest, ETagsAreCompared) {
   const auto etag = make_etag("content");
   EXPECT_EQ(etag, make_etag("content"));
   EXPECT_NE(etag, make_etag("other"));
-  const Parsed same("GET / HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"x\", W/" + etag + "\r\nIf-Match: " + etag + "\r\n\r\n");
+  const Parsed same("GET / HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"x\", W/" + etag + "\r\nIf-Match: " + etag +
+                    "\r\n\r\n");
   EXPECT_TRUE(if_none_match(same.request, etag));
   EXPECT_TRUE(if_match(same.request, etag));
   EXPECT_FALSE(if_match(same.request, "W/" + etag));

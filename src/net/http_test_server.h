@@ -39,7 +39,8 @@ class HttpTest : public testing::Test {
     return total;
   }
   std::uint64_t faults(HttpFault kind) {
-    return sum([&](const NetStats& stats) -> const Count& { return stats.http_faults[static_cast<std::size_t>(kind)]; });
+    return sum(
+        [&](const NetStats& stats) -> const Count& { return stats.http_faults[static_cast<std::size_t>(kind)]; });
   }
 
   runtime::Shards shards_{2, "test"};
@@ -52,8 +53,9 @@ inline std::string get(std::string_view target, std::string_view headers = "") {
 }
 
 inline std::string post(std::string_view target, std::string_view body, std::string_view headers = "") {
-  return "POST " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n" + std::string(headers) + "\r\n" + std::string(body);
+  return "POST " + std::string(target) +
+         " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+         std::string(headers) + "\r\n" + std::string(body);
 }
 
 inline std::string body_of(std::string_view response) {

@@ -1,5 +1,5 @@
-// What a message and a request cost the server: CPU time of its shard, whatever the client and the machine do meanwhile.
-// `server_ns` is that time for each message, `per_core` how many of them one core could take.
+// What a message and a request cost the server: CPU time of its shard, whatever the client and the machine do
+// meanwhile. `server_ns` is that time for each message, `per_core` how many of them one core could take.
 #include <arpa/inet.h>
 #include <benchmark/benchmark.h>
 #include <netinet/in.h>
@@ -92,7 +92,8 @@ struct Acknowledge final : TcpHandler {
   std::size_t on_data(TcpConnection& connection, std::span<const std::byte> data) override {
     std::size_t used = 0;
     while (data.size() - used >= 2) {
-      const auto size = 2 + (std::to_integer<std::size_t>(data[used]) << 8 | std::to_integer<std::size_t>(data[used + 1]));
+      const auto size =
+          2 + (std::to_integer<std::size_t>(data[used]) << 8 | std::to_integer<std::size_t>(data[used + 1]));
       if (data.size() - used < size) break;
       used += size;
       connection.write(std::string_view("ack\n"));
@@ -110,7 +111,12 @@ void small_messages(benchmark::State& state) {
   const std::string message = std::string("\0\x46", 2) + std::string(70, 'm');
   converse(state, shards[0], server.address(), message, 4);
 }
-BENCHMARK(small_messages)->ArgNames({"batch", "connections"})->Args({1, 1})->Args({1, 50})->Args({100, 1})->Args({100, 50});
+BENCHMARK(small_messages)
+    ->ArgNames({"batch", "connections"})
+    ->Args({1, 1})
+    ->Args({1, 50})
+    ->Args({100, 1})
+    ->Args({100, 50});
 
 struct Web {
   Web() {
@@ -141,17 +147,23 @@ struct Web {
 };
 
 const std::string kHeaders =
-    "Host: localhost:8080\r\nUser-Agent: device/1.0\r\nAccept: */*\r\nAuthorization: Bearer 0123456789abcdef0123456789abcdef\r\n"
+    "Host: localhost:8080\r\nUser-Agent: device/1.0\r\nAccept: */*\r\nAuthorization: Bearer "
+    "0123456789abcdef0123456789abcdef\r\n"
     "Content-Type: application/json\r\n";
 
 void http_hot_route(benchmark::State& state) {
   Web web;
   const std::string body = R"({"device":"pump-1","time":"2026-01-01T00:00:00Z","metrics":{"temperature":21.5}})";
-  const std::string request = "POST /api/v1/telemetry HTTP/1.1\r\n" + kHeaders + "Content-Length: " + std::to_string(body.size()) +
-                              "\r\n\r\n" + body;
+  const std::string request = "POST /api/v1/telemetry HTTP/1.1\r\n" + kHeaders +
+                              "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   converse(state, web.shards[0], web.server.address(), request, web.answer_bytes(request));
 }
-BENCHMARK(http_hot_route)->ArgNames({"batch", "connections"})->Args({1, 1})->Args({1, 50})->Args({50, 1})->Args({50, 10});
+BENCHMARK(http_hot_route)
+    ->ArgNames({"batch", "connections"})
+    ->Args({1, 1})
+    ->Args({1, 50})
+    ->Args({50, 1})
+    ->Args({50, 10});
 
 void http_coroutine_route(benchmark::State& state) {
   Web web;
@@ -174,7 +186,8 @@ BENCHMARK(post_between_threads);
 
 void frame_deflated(benchmark::State& state) {
   std::string text;
-  for (int i = 0; i < 50; ++i) text += R"({"device":"pump-)" + std::to_string(i) + R"(","metrics":{"temperature":[[1767225600000,21.5]]}},)";
+  for (int i = 0; i < 50; ++i)
+    text += R"({"device":"pump-)" + std::to_string(i) + R"(","metrics":{"temperature":[[1767225600000,21.5]]}},)";
   for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(make_frame(MessageKind::text, text, Deflate::yes));
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(text.size()));
 }

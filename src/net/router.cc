@@ -173,7 +173,9 @@ Router::Group& Router::Group::after(ResponseHook hook) & {
 Router::Group&& Router::Group::use(Middleware middleware) && { return std::move(use(std::move(middleware))); }
 Router::Group&& Router::Group::after(ResponseHook hook) && { return std::move(after(std::move(hook))); }
 
-Router::Group Router::Group::group(std::string_view prefix) const { return {*router_, prefix_ + std::string(prefix), chain_}; }
+Router::Group Router::Group::group(std::string_view prefix) const {
+  return {*router_, prefix_ + std::string(prefix), chain_};
+}
 
 void Router::Group::add(Method method, std::string_view pattern, RouteOptions options, CoroutineHandler handler) {
   auto& route = router_->insert(method, prefix_ + std::string(pattern), std::move(options));

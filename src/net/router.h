@@ -93,13 +93,16 @@ struct RouteOptions {
 ///     co_return HttpResponse::json(200, to_json(latest));
 ///   }
 ///   auto api = router.group("/api/v1").use(authenticate);
-///   api.get("/devices/{device}/latest", {.name = "device_latest"}, [this](HttpRequest& request) { return latest(request); });
+///   api.get("/devices/{device}/latest", {.name = "device_latest"},
+///           [this](HttpRequest& request) { return latest(request); });
 ///
 ///   // A hot route: no coroutine, answered from the log's callback on the same shard
 ///   api.post("/telemetry", {.name = "telemetry", .overlap = true}, [this](HttpRequest& request, Responder responder) {
 ///     auto admitted = append_telemetry(request.body(), request.principal_as<Device>());
 ///     if (!admitted) return responder.send_error(admitted.error());
-///     outbox_.when_durable([responder = std::move(responder)]() mutable { responder.send_json(200, R"({"accepted":1})"); });
+///     outbox_.when_durable([responder = std::move(responder)]() mutable {
+///       responder.send_json(200, R"({"accepted":1})");
+///     });
 ///   });
 class Router {
  public:
@@ -172,8 +175,8 @@ class Router {
   struct Route;
   struct Node;
   struct Match {
-    const Route* route = nullptr;     ///< null: see `allowed`
-    std::vector<Method> allowed;      ///< methods of the path when the method was not among them; empty: no such path
+    const Route* route = nullptr;  ///< null: see `allowed`
+    std::vector<Method> allowed;   ///< methods of the path when the method was not among them; empty: no such path
     std::vector<std::pair<std::string_view, std::string_view>> params;  ///< still escaped, views into `path`
   };
   /// `path` as sent. Does not allocate when `into` has been used before.

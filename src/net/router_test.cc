@@ -20,7 +20,9 @@ std::string pattern_of(const Router::Match& match) {
 
 class RouterTest : public testing::Test {
  protected:
-  void add(Method method, std::string_view pattern) { router_.group().add(method, pattern, {}, CallbackHandler(nothing)); }
+  void add(Method method, std::string_view pattern) {
+    router_.group().add(method, pattern, {}, CallbackHandler(nothing));
+  }
   std::string find(Method method, std::string_view path) {
     router_.match(method, path, match_);
     return pattern_of(match_);
@@ -59,15 +61,15 @@ TEST_F(RouterTest, OtherMethodsAreListed) {
   EXPECT_EQ(find(Method::put, "/a/b"), "/a/{y}");
   EXPECT_EQ(match_.params.at(0).first, "y");
   EXPECT_EQ(find(Method::del, "/a/b"), "-");
-  EXPECT_EQ(match_.allowed,
-            (std::vector{Method::get, Method::head, Method::post, Method::put, Method::options}));
+  EXPECT_EQ(match_.allowed, (std::vector{Method::get, Method::head, Method::post, Method::put, Method::options}));
   EXPECT_EQ(find(Method::del, "/b"), "-");
   EXPECT_TRUE(match_.allowed.empty());
 }
 
 TEST_F(RouterTest, GroupsAddTheirPrefixAndRoutesKeepTheirMetadata) {
   auto api = router_.group("/api");
-  api.group("/v1").post("/telemetry", {.name = "telemetry", .access = "publish", .body_limit = 7, .overlap = true}, nothing);
+  api.group("/v1").post("/telemetry", {.name = "telemetry", .access = "publish", .body_limit = 7, .overlap = true},
+                        nothing);
   api.get("/health", {}, [](HttpRequest&) -> Async<HttpResponse> { co_return HttpResponse::empty(204); });
   const auto routes = router_.routes();
   ASSERT_EQ(routes.size(), 2U);
@@ -130,7 +132,8 @@ RC_GTEST_PROP(RouterProperty, AgreesWithTheRuleForAnySetOfPatterns, ()) {
     return path;
   };
   std::set<std::string> patterns;
-  for (auto parts : *rc::gen::container<std::vector<std::vector<std::string>>>(rc::gen::container<std::vector<std::string>>(segment))) {
+  for (auto parts : *rc::gen::container<std::vector<std::vector<std::string>>>(
+           rc::gen::container<std::vector<std::string>>(segment))) {
     if (parts.empty() || parts.size() > 4) continue;
     if (*rc::gen::inRange(0, 4) == 0) parts.back() = "{r...}";
     patterns.insert(join(parts));

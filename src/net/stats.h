@@ -24,13 +24,25 @@ inline constexpr std::array<const char*, 4> kRefusalNames = {"total_limit", "pee
 
 /// What was wrong with an HTTP request that never reached a handler.
 enum class HttpFault : std::uint8_t {
-  malformed, header_too_large, body_too_large, target_too_long, header_timeout, body_timeout, bad_encoding,
-  unsupported_encoding, bad_version, unsupported_method, expectation, host_refused, not_found, method_not_allowed,
+  malformed,
+  header_too_large,
+  body_too_large,
+  target_too_long,
+  header_timeout,
+  body_timeout,
+  bad_encoding,
+  unsupported_encoding,
+  bad_version,
+  unsupported_method,
+  expectation,
+  host_refused,
+  not_found,
+  method_not_allowed,
 };
 inline constexpr std::array<const char*, 14> kHttpFaultNames = {
-    "malformed",      "header_too_large", "body_too_large", "target_too_long",      "header_timeout",
-    "body_timeout",   "bad_encoding",     "unsupported_encoding", "bad_version",    "unsupported_method",
-    "expectation",    "host_refused",     "not_found",      "method_not_allowed"};
+    "malformed",    "header_too_large",     "body_too_large", "target_too_long",    "header_timeout", "body_timeout",
+    "bad_encoding", "unsupported_encoding", "bad_version",    "unsupported_method", "expectation",    "host_refused",
+    "not_found",    "method_not_allowed"};
 
 /// The numbers of one server on one shard. `app` sums them over shards for /metrics.
 struct alignas(64) NetStats {

@@ -122,8 +122,8 @@ class TcpConnection {
   /// Unconsumed data is shown again, in a later call, never inside this one.
   void resume_reading();
 
-  /// Flushes, tells the peer that nothing more follows, reads and discards until it closes (at most `linger_time`, so that our
-  /// last words are not lost to a reset), then `on_closed(local)`. No more data is shown.
+  /// Flushes, tells the peer that nothing more follows, reads and discards until it closes (at most `linger_time`, so
+  /// that our last words are not lost to a reset), then `on_closed(local)`. No more data is shown.
   void close();
   /// Ends now and drops what is buffered. `on_closed` comes in a later call. The peer sees a reset.
   void abort(CloseReason reason = CloseReason::aborted);
@@ -131,8 +131,8 @@ class TcpConnection {
 
   /// 0 switches it off. Counted from the last byte read.
   void set_idle_timeout(Duration timeout);
-  /// `on_deadline` comes once, `from_now` later; 0 takes it back. One per connection: the last one counts. Accurate to a
-  /// quarter of the shortest time in use on the shard (5 to 250 ms).
+  /// `on_deadline` comes once, `from_now` later; 0 takes it back. One per connection: the last one counts. Accurate to
+  /// a quarter of the shortest time in use on the shard (5 to 250 ms).
   void set_deadline(Duration from_now);
   void set_water_marks(std::size_t low, std::size_t high);
 
@@ -155,8 +155,8 @@ class TcpConnection {
 /// A listening TCP port whose connections are spread over the shards.
 ///
 /// One acceptor (on the first shard) hands each socket to the shard with the fewest open connections. SO_REUSEPORT
-/// would hash them instead: with the few, long and busy connections that gateways and brokers hold, a hash leaves one core
-/// idle while the other is full, port 0 would need care to get one port, and limits would have to be shared.
+/// would hash them instead: with the few, long and busy connections that gateways and brokers hold, a hash leaves one
+/// core idle while the other is full, port 0 would need care to get one port, and limits would have to be shared.
 ///
 ///   struct Echo : TcpHandler {
 ///     std::size_t on_data(TcpConnection& connection, std::span<const std::byte> data) override {
@@ -215,8 +215,8 @@ class TcpClient {
   TcpClient(const TcpClient&) = delete;
   TcpClient& operator=(const TcpClient&) = delete;
 
-  /// Connects on the current shard; `handler->on_open` is called before it returns. `unavailable` with errno's text when
-  /// refused, `timed_out` after `timeout`.
+  /// Connects on the current shard; `handler->on_open` is called before it returns. `unavailable` with errno's text
+  /// when refused, `timed_out` after `timeout`.
   Async<void> connect(Address address, Duration timeout, std::shared_ptr<TcpHandler> handler);
   /// Aborts all connections; as TcpServer::stop and close.
   void stop();

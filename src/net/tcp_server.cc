@@ -55,7 +55,9 @@ void set_option(int fd, int level, int name, int value) { ::setsockopt(fd, level
 
 struct TcpServer::Impl final : ConnectionSet {
   Impl(runtime::Shards& shards, TcpOptions options, Factory make)
-      : ConnectionSet(shards, std::move(options)), factory(std::move(make)), spare(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {}
+      : ConnectionSet(shards, std::move(options)),
+        factory(std::move(make)),
+        spare(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {}
 
   struct Listener final : runtime::FdWatchOwner {
     Listener(Impl& impl, UniqueFd socket) : server(impl), fd(std::move(socket)), address(local_address(fd.get())) {}

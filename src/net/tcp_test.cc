@@ -179,7 +179,7 @@ TEST_F(TcpTest, APeerThatReadsNothingIsHeldToTheHighWaterMarkAndThenTimedOut) {
   while (!handler(0)->closed) {
     const auto more = client.send_some(block);
     sent += more;
-    if (more == 0) ::usleep(1000);
+    if (more == 0) ::usleep(1000);  // pace: of a client whose socket is full
     ASSERT_LT(sent, 64U << 20) << "the server reads without bound";
   }
   EXPECT_EQ(handler(0)->reason, CloseReason::write_timeout);
@@ -236,16 +236,15 @@ TEST_F(TcpTest, OnePeerGetsItsShareOnly) {
 }
 
 Async<void> serve_and_destroy(Shards& shards) {
-  auto server = std::make_unique<TcpServer>(shards, TcpOptions{}, [](TcpConnection&) { return std::make_shared<Echo>(); });
+  auto server =
+      std::make_unique<TcpServer>(shards, TcpOptions{}, [](TcpConnection&) { return std::make_shared<Echo>(); });
   CO_DO(server->listen("127.0.0.1", 0));
   CO_DO(co_await server->close());
   server.reset();
   co_return {};
 }
 
-TEST_F(TcpTest, AClosedServerMayBeDestroyedOnAShard) {
-  EXPECT_TRUE(block_on(shards_[0], serve_and_destroy(shards_)));
-}
+TEST_F(TcpTest, AClosedServerMayBeDestroyedOnAShard) { EXPECT_TRUE(block_on(shards_[0], serve_and_destroy(shards_))); }
 
 TEST_F(TcpTest, DrainWaitsForTheHandlersAndRefusesNewcomers) {
   serve<Echo>();

@@ -28,14 +28,21 @@ class WebSocketFrame {
 using SharedFrame = std::shared_ptr<const WebSocketFrame>;
 
 enum class Deflate : std::uint8_t { no, yes };
-/// Frames `payload`. With `Deflate::yes`, also a compressed form for peers that negotiated permessage-deflate (made when
-/// the payload is above 256 bytes and shrinks). Any thread.
+/// Frames `payload`. With `Deflate::yes`, also a compressed form for peers that negotiated permessage-deflate (made
+/// when the payload is above 256 bytes and shrinks). Any thread.
 SharedFrame make_frame(MessageKind kind, std::string_view payload, Deflate deflate = Deflate::no);
 
 /// Close codes of RFC 6455 that we send.
 enum class CloseCode : std::uint16_t {
-  normal = 1000, going_away = 1001, protocol_error = 1002, unsupported = 1003, invalid_payload = 1007,
-  policy = 1008, too_big = 1009, internal = 1011, try_later = 1013,
+  normal = 1000,
+  going_away = 1001,
+  protocol_error = 1002,
+  unsupported = 1003,
+  invalid_payload = 1007,
+  policy = 1008,
+  too_big = 1009,
+  internal = 1011,
+  try_later = 1013,
 };
 
 class WebSocket;

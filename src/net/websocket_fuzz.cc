@@ -1,5 +1,5 @@
-// The WebSocket reader with any frames, masked or not, compressed or not: the server survives, and what reaches the handler as
-// text is UTF-8.
+// The WebSocket reader with any frames, masked or not, compressed or not: the server survives, and what reaches the
+// handler as text is UTF-8.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       "GET /socket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
   if (data[0] & 1) handshake += "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-  const auto answer = server.converse(handshake + "\r\n", input, (data[0] >> 1) % 32 == 0 ? input.size() : (data[0] >> 1) % 32);
+  const auto answer =
+      server.converse(handshake + "\r\n", input, (data[0] >> 1) % 32 == 0 ? input.size() : (data[0] >> 1) % 32);
   if (!answer.starts_with("HTTP/1.1 101 ")) __builtin_trap();
 
   std::string out;

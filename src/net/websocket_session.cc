@@ -121,7 +121,10 @@ bool is_utf8(std::string_view text) {
       ++at;
       continue;
     }
-    const int more = lead >= 0xc2 && lead <= 0xdf ? 1 : lead >= 0xe0 && lead <= 0xef ? 2 : lead >= 0xf0 && lead <= 0xf4 ? 3 : 0;
+    const int more = lead >= 0xc2 && lead <= 0xdf   ? 1
+                     : lead >= 0xe0 && lead <= 0xef ? 2
+                     : lead >= 0xf0 && lead <= 0xf4 ? 3
+                                                    : 0;
     if (more == 0 || end - at <= more) return false;
     const unsigned char second = at[1];
     // Overlong forms, surrogates, and what is beyond U+10FFFF differ in the second byte.
@@ -315,7 +318,8 @@ void WebSocketSession::message(const wslay_event_on_msg_recv_arg& message) {
       const bool large = inflated.error().code == ErrorCode::too_large;
       return fault(large ? CloseCode::too_big : CloseCode::invalid_payload, inflated.error().message);
     }
-    if (kind == MessageKind::text && !is_utf8(inflated_)) return fault(CloseCode::invalid_payload, "the text is not UTF-8");
+    if (kind == MessageKind::text && !is_utf8(inflated_))
+      return fault(CloseCode::invalid_payload, "the text is not UTF-8");
     payload = inflated_;
   }
   connection_.stats().websocket_messages_in.add();

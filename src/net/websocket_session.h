@@ -78,10 +78,10 @@ class WebSocketSession final : public WebSocket {
   std::uint16_t close_code_ = 1006;
   std::string close_reason_;
   const bool deflate_;
-  bool heard_ = false;      // something came since the last look
-  bool pinged_ = false;     // and our ping is not answered
-  bool closing_ = false;    // our close frame is queued or sent
-  bool finished_ = false;   // nothing more is read
+  bool heard_ = false;     // something came since the last look
+  bool pinged_ = false;    // and our ping is not answered
+  bool closing_ = false;   // our close frame is queued or sent
+  bool finished_ = false;  // nothing more is read
 };
 
 }  // namespace flux::net

@@ -61,8 +61,10 @@ class SocketClient {
     head = client_.receive_until("\r\n\r\n");
   }
   static std::string handshake(std::string_view path, std::string_view headers = "") {
-    return get(path, "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + std::string(headers));
+    return get(path,
+               "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+                   std::string(headers));
   }
   static std::string frame(int first_byte, std::string_view payload, bool masked = true) {
     std::string out(1, static_cast<char>(first_byte));
@@ -75,7 +77,8 @@ class SocketClient {
       out += static_cast<char>(payload.size());
     } else {
       out += static_cast<char>(mask_bit | 127);
-      for (int shift = 56; shift >= 0; shift -= 8) out += static_cast<char>(static_cast<std::uint64_t>(payload.size()) >> shift);
+      for (int shift = 56; shift >= 0; shift -= 8)
+        out += static_cast<char>(static_cast<std::uint64_t>(payload.size()) >> shift);
     }
     if (!masked) return out.append(payload);
     constexpr std::string_view kMask = "\x12\x34\x56\x78";
@@ -86,7 +89,9 @@ class SocketClient {
   static std::string close_payload(std::uint16_t code, std::string_view why = "") {
     return std::string{static_cast<char>(code >> 8), static_cast<char>(code)}.append(why);
   }
-  bool send(int first_byte, std::string_view payload, bool masked = true) { return client_.send(frame(first_byte, payload, masked)); }
+  bool send(int first_byte, std::string_view payload, bool masked = true) {
+    return client_.send(frame(first_byte, payload, masked));
+  }
   bool send_raw(std::string_view bytes) { return client_.send(bytes); }
 
   Frame receive() {
@@ -129,7 +134,8 @@ class SocketClient {
 class WebSocketTest : public HttpTest {
  protected:
   void serve(HttpOptions options = {}) {
-    router_.group().websocket("/socket", {.name = "socket"},
+    router_.group().websocket(
+        "/socket", {.name = "socket"},
         [this](HttpRequest& request, WebSocket& socket) -> Result<std::shared_ptr<WebSocketHandler>> {
           if (!same_origin(request)) return fail(ErrorCode::permission_denied, "a foreign origin");
           if (request.has_header("Sec-WebSocket-Protocol")) EXPECT_TRUE(socket.select_protocol("mqtt"));
@@ -182,7 +188,9 @@ TEST_F(WebSocketTest, UpgradesBehindPipelinedRequestsAndWithEarlyFrames) {
   ASSERT_TRUE(client.send(get("/quick") + SocketClient::handshake("/socket") + SocketClient::frame(0x81, "early")));
   EXPECT_EQ(body_of(client.receive_response()), "{}");
   EXPECT_TRUE(client.receive_until("\r\n\r\n").starts_with("HTTP/1.1 101 "));
-  EXPECT_EQ(client.receive(9 + 7), "\x81\x07welcome\x81\x05" "early");
+  EXPECT_EQ(client.receive(9 + 7),
+            "\x81\x07welcome\x81\x05"
+            "early");
 }
 
 TEST_F(WebSocketTest, RefusesWhatIsNoHandshake) {
@@ -190,10 +198,14 @@ TEST_F(WebSocketTest, RefusesWhatIsNoHandshake) {
   auto plain = exchange(get("/socket"));
   EXPECT_EQ(status_of(plain), 426);
   EXPECT_NE(plain.find("Sec-WebSocket-Version: 13"), std::string::npos);
-  EXPECT_EQ(status_of(exchange(get("/socket", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
-                                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))), 426);
-  EXPECT_EQ(status_of(exchange(get("/socket", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                                              "Sec-WebSocket-Key: short\r\n"))), 400);
+  EXPECT_EQ(status_of(exchange(get("/socket",
+                                   "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
+                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))),
+            426);
+  EXPECT_EQ(status_of(exchange(get("/socket",
+                                   "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                   "Sec-WebSocket-Key: short\r\n"))),
+            400);
   EXPECT_EQ(status_of(exchange(SocketClient::handshake("/socket", "Origin: http://evil.example\r\n"))), 403);
   EXPECT_EQ(status_of(exchange(post("/socket", ""))), 405);
 }
@@ -227,14 +239,16 @@ TEST_F(WebSocketTest, ViolationsAreClosedWithTheirCode) {
   HttpOptions options;
   options.websocket_message_bytes = 10'000;
   serve(std::move(options));
-  const auto f = [](int first, std::string_view payload, bool masked = true) { return SocketClient::frame(first, payload, masked); };
+  const auto f = [](int first, std::string_view payload, bool masked = true) {
+    return SocketClient::frame(first, payload, masked);
+  };
   const auto c = [](std::uint16_t code, std::string_view why = "") { return SocketClient::close_payload(code, why); };
   const std::vector<Violation> cases = {
       {f(0x81, "unmasked", false), 1002},
-      {f(0x81, "\xc0\xaf"), 1007},              // overlong
-      {f(0x81, "\xed\xa0\x80"), 1007},          // a surrogate
-      {f(0x81, "abc\xc3"), 1007},               // cut short
-      {f(0x01, "\xff"), 1007},                  // seen before the end
+      {f(0x81, "\xc0\xaf"), 1007},      // overlong
+      {f(0x81, "\xed\xa0\x80"), 1007},  // a surrogate
+      {f(0x81, "abc\xc3"), 1007},       // cut short
+      {f(0x01, "\xff"), 1007},          // seen before the end
       {f(0x91, "reserved bit"), 1002},
       {f(0xc1, "compression was not agreed"), 1002},
       {f(0x83, "unknown opcode"), 1002},
@@ -245,7 +259,7 @@ TEST_F(WebSocketTest, ViolationsAreClosedWithTheirCode) {
       {f(0x89, std::string(126, 'x')), 1002},
       {f(0x82, std::string(10'001, 'x')), 1009},
       {f(0x02, std::string(9000, 'x')) + f(0x80, std::string(9000, 'x')), 1009},
-      {f(0x88, "x"), 1002},                     // half a code
+      {f(0x88, "x"), 1002},  // half a code
       {f(0x88, c(999)), 1002},
       {f(0x88, c(1005)), 1002},
       {f(0x88, c(1000, "\xff")), 1007},
@@ -316,7 +330,8 @@ TEST_F(WebSocketTest, SilenceIsPingedAndThenEnded) {
 TEST_F(WebSocketTest, CompressesWhereAgreed) {
   serve();
   auto client = open("Sec-WebSocket-Extensions: x-unknown, permessage-deflate; client_max_window_bits\r\n");
-  EXPECT_NE(client.head.find("permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"), std::string::npos);
+  EXPECT_NE(client.head.find("permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"),
+            std::string::npos);
   const std::string text(5000, 't');
   ASSERT_TRUE(client.send(0xc1, deflate_message(text)));
   auto frame = client.receive();
@@ -338,9 +353,10 @@ TEST_F(WebSocketTest, CompressesWhereAgreed) {
   ASSERT_TRUE(client.send(0xc1, deflate_message("bad \xff utf-8")));
   EXPECT_EQ(client.receive_close(), 1007);
 
-  const std::vector<Violation> cases = {{SocketClient::frame(0xc1, "\xff\xff\xff\xff"), 1007},
-                                        {SocketClient::frame(0xc9, "compressed ping"), 1002},
-                                        {SocketClient::frame(0xc1, deflate_message(std::string(3'000'000, 'x'))), 1009}};
+  const std::vector<Violation> cases = {
+      {SocketClient::frame(0xc1, "\xff\xff\xff\xff"), 1007},
+      {SocketClient::frame(0xc9, "compressed ping"), 1002},
+      {SocketClient::frame(0xc1, deflate_message(std::string(3'000'000, 'x'))), 1009}};
   for (const auto& [frames, code] : cases) {
     auto broken = open("Sec-WebSocket-Extensions: permessage-deflate\r\n");
     ASSERT_TRUE(broken.send_raw(frames));
@@ -355,7 +371,8 @@ TEST_F(WebSocketTest, OneFrameServesPlainAndCompressingReceivers) {
   EXPECT_EQ(frame->plain().size(), 1004U);
   EXPECT_LT(frame->deflated().size(), 30U);
   EXPECT_TRUE(make_frame(MessageKind::text, "tiny", Deflate::yes)->deflated().empty());
-  EXPECT_EQ(make_frame(MessageKind::binary, "ab")->plain(), std::string("\x82\x02" "ab"));
+  EXPECT_EQ(make_frame(MessageKind::binary, "ab")->plain(), std::string("\x82\x02"
+                                                                        "ab"));
 }
 
 TEST_F(WebSocketTest, ASlowReaderIsSeenAndHeardOfWhenItReadsAgain) {
@@ -387,12 +404,14 @@ TEST_F(WebSocketTest, DrainSaysGoingAway) {
 }
 
 TEST(Utf8Test, KnowsWhatIsWellFormed) {
-  for (const auto* fine : {"", "ascii only and long enough for a word", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
-                           "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "mixed \xe2\x82\xac and \xf0\x9f\x98\x80"}) {
+  for (const auto* fine :
+       {"", "ascii only and long enough for a word", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+        "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "mixed \xe2\x82\xac and \xf0\x9f\x98\x80"}) {
     EXPECT_TRUE(is_utf8(fine)) << fine;
   }
-  for (const auto* bad : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-                          "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "12345678\xe2\x82", "\xe2\x28\xa1"}) {
+  for (const auto* bad :
+       {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "12345678\xe2\x82", "\xe2\x28\xa1"}) {
     EXPECT_FALSE(is_utf8(bad)) << bad;
   }
 }

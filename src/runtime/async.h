@@ -101,15 +101,15 @@ using runtime::Async;
 }
 
 /// `CO_TRY(auto rows, co_await store.scan(options));` in a coroutine: binds the value or returns the error.
-#define CO_TRY(declaration, expression)                                                    \
-  auto FLUX_CONCAT(co_try_result_, __LINE__) = (expression);                               \
-  if (!FLUX_CONCAT(co_try_result_, __LINE__)) [[unlikely]]                                 \
-    co_return std::unexpected(std::move(FLUX_CONCAT(co_try_result_, __LINE__)).error());   \
+#define CO_TRY(declaration, expression)                                                  \
+  auto FLUX_CONCAT(co_try_result_, __LINE__) = (expression);                             \
+  if (!FLUX_CONCAT(co_try_result_, __LINE__)) [[unlikely]]                               \
+    co_return std::unexpected(std::move(FLUX_CONCAT(co_try_result_, __LINE__)).error()); \
   declaration = *std::move(FLUX_CONCAT(co_try_result_, __LINE__))
 
 /// `CO_DO(co_await file.sync());` for a `Result<>` without a value.
-#define CO_DO(expression)                                                     \
-  do {                                                                        \
-    if (auto co_do_result_ = (expression); !co_do_result_) [[unlikely]]       \
-      co_return std::unexpected(std::move(co_do_result_).error());            \
+#define CO_DO(expression)                                               \
+  do {                                                                  \
+    if (auto co_do_result_ = (expression); !co_do_result_) [[unlikely]] \
+      co_return std::unexpected(std::move(co_do_result_).error());      \
   } while (false)

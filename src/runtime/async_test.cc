@@ -182,7 +182,9 @@ TEST(CancelTest, CallbacksRunOnceAndNotAfterTheirRegistrationIsGone) {
   int first = 0;
   int second = 0;
   const auto keep = source.token().on_cancel([&] { ++first; });
-  { const auto drop = source.token().on_cancel([&] { ++second; }); }
+  {
+    const auto drop = source.token().on_cancel([&] { ++second; });
+  }
   EXPECT_FALSE(source.cancelled());
   source.cancel();
   source.cancel();

@@ -26,7 +26,8 @@ class CancelState {
   void remove(std::uint64_t id) {
     std::move_only_function<void()> removed;  // destroyed after the lock
     std::unique_lock lock(mutex_);
-    const auto found = std::ranges::find(callbacks_, id, &std::pair<std::uint64_t, std::move_only_function<void()>>::first);
+    const auto found =
+        std::ranges::find(callbacks_, id, &std::pair<std::uint64_t, std::move_only_function<void()>>::first);
     if (found != callbacks_.end()) {
       removed = std::move(found->second);
       callbacks_.erase(found);

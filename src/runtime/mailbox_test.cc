@@ -59,8 +59,8 @@ TEST_F(MailboxTest, AFullMailboxRefusesKeepsTheItemAndCallsWhenThereIsRoom) {
   std::latch blocked(1);
   std::latch room(1);
   std::atomic<int> received = 0;
-  auto mailbox = std::make_unique<Mailbox<std::unique_ptr<int>>>(
-      shards_[1], 4, [&](std::unique_ptr<int> item) { received += *item; });
+  auto mailbox = std::make_unique<Mailbox<std::unique_ptr<int>>>(shards_[1], 4,
+                                                                 [&](std::unique_ptr<int> item) { received += *item; });
   shards_[1].post([&] {
     blocked.count_down();
     release.wait();

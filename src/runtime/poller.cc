@@ -26,9 +26,7 @@ std::uint32_t from_epoll(std::uint32_t bits) {
   return events;
 }
 
-std::uint64_t key_of(std::uint32_t slot, std::uint32_t generation) {
-  return (std::uint64_t{generation} << 32) | slot;
-}
+std::uint64_t key_of(std::uint32_t slot, std::uint32_t generation) { return (std::uint64_t{generation} << 32) | slot; }
 
 }  // namespace
 

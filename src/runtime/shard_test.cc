@@ -180,9 +180,7 @@ TEST_F(ShardTest, ATurnHookRunsOnceAtTheEndOfTheTurn) {
         EXPECT_EQ(hook->calls, 0);
       });
     }
-    shard_.post([this, hook] {
-      shard_.post([hook] { EXPECT_EQ(hook->calls, 1); });
-    });
+    shard_.post([this, hook] { shard_.post([hook] { EXPECT_EQ(hook->calls, 1); }); });
   });
   run_on(shard_, [] {});
   run_on(shard_, [&] {

@@ -84,7 +84,8 @@ void spawn_now(Async<void> task, std::string name) {
 
 Async<void> sleep(Duration duration, CancelToken token) {
   Completion<> done;
-  const auto cancelled = token.on_cancel([done] { done.resolve(fail(ErrorCode::cancelled, "the wait was cancelled")); });
+  const auto cancelled =
+      token.on_cancel([done] { done.resolve(fail(ErrorCode::cancelled, "the wait was cancelled")); });
   const auto timer = Shard::current()->call_after(duration, [done] { done.resolve({}); });
   co_return co_await done;
 }

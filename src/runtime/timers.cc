@@ -31,9 +31,7 @@ TimerHeap::~TimerHeap() {
   }
 }
 
-bool TimerHeap::later(const Entry& a, const Entry& b) {
-  return a.due != b.due ? a.due > b.due : a.order > b.order;
-}
+bool TimerHeap::later(const Entry& a, const Entry& b) { return a.due != b.due ? a.due > b.due : a.order > b.order; }
 
 Timer TimerHeap::add(Duration due, Duration period, std::move_only_function<void()> callback) {
   auto state = std::make_shared<Timer::State>();
@@ -57,7 +55,7 @@ void TimerHeap::pop() {
 
 void TimerHeap::cancel(Timer::State& state) {
   state.active = false;
-  if (state.running) return;  // its entry has left the heap, and its callback is being called
+  if (state.running) return;                        // its entry has left the heap, and its callback is being called
   const auto callback = std::move(state.callback);  // what it holds goes now, not when it would have been due
   ++cancelled_;
   if (cancelled_ > 64 && cancelled_ > heap_.size() / 2) {
