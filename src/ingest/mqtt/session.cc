@@ -359,7 +359,9 @@ void Session::handle_disconnect(const wire::mqtt::Frame& frame) {
   const auto notice = wire::mqtt::decode_notice(frame, version_, properties_);
   if (!notice) return fault(notice.error());
   if (notice->reason != Reason::disconnect_with_will) will_.reset();
-  if (is_error(notice->reason)) {
+  if (!is_error(notice->reason)) {
+    tracer_.ok(ConnectionStage::connect, "the client has disconnected");
+  } else {
     tracer_.failed(ConnectionStage::connect,
                    std::string("the client disconnects: ").append(to_string(notice->reason)) +
                        (properties_.reason_string ? ": " + presentable(*properties_.reason_string) : std::string()));
