@@ -324,8 +324,11 @@ void Processor::written(Result<> result) {
 
 void Processor::commit() {
   // Without a checkpoint everything may have to be processed again: the first record kept is still needed.
-  needs_.bus.commit(kProcessGroup, kInput, partition_, have_durable_ ? durable_next_ : Offset{0});
-  needs_.bus.commit(kStoreGroup, kInput, partition_, needs_.store.resume_from(partition_));
+  const std::array<Offset, 2> now{have_durable_ ? durable_next_ : Offset{0}, needs_.store.resume_from(partition_)};
+  if (committed_ == now) return;
+  committed_ = now;
+  needs_.bus.commit(kProcessGroup, kInput, partition_, now[0]);
+  needs_.bus.commit(kStoreGroup, kInput, partition_, now[1]);
 }
 
 }  // namespace flux::process

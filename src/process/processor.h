@@ -127,6 +127,7 @@ class Processor {
   std::array<Offset, 2> topics_from_; // of the checkpoint that is durable
   Offset durable_next_;               // of the same
   bool have_durable_ = false;
+  std::optional<std::array<Offset, 2>> committed_;  // of process and store, as the log was last told
   Duration last_checkpoint_;
   bool tick_in_flight_ = false;
   bool rules_in_flight_ = false;

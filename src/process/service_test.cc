@@ -206,6 +206,19 @@ TEST_F(ServiceTest, ARestartWithoutADrainRepeatsNothingEither) {
   EXPECT_EQ(records(bus::Topic::device_events), 40U);
 }
 
+TEST_F(ServiceTest, AStoreThatWasLostIsFilledFromTheLogAgain) {
+  begin();
+  for (int i = 0; i < 20; ++i) publish("device-" + std::to_string(i), i);
+  end();
+  store = store::memory::make_store();
+  begin();
+  publish("device-7", 1.0);
+  EXPECT_TRUE(live->wait([&] { return live->readings == 21; })) << "to the new store everything is new";
+  EXPECT_EQ(stored(), 20U);
+  end();
+  EXPECT_EQ(records(bus::Topic::device_events), 40U) << "but not to the topics";
+}
+
 TEST_F(ServiceTest, TakesChangesOfTheRegistryToTheirPartitions) {
   // One from before we started, and a device that was deleted while we were away.
   auto profile = std::make_shared<registry::Profile>();

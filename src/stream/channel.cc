@@ -52,14 +52,29 @@ struct Channel::Member {
     std::size_t bytes = 0;
   };
   std::uint64_t key = 0;
-  Subscriber* subscriber = nullptr;
+  Subscriber* subscriber = nullptr;  // null: has gone
   std::uint64_t id = 0;
   std::unique_ptr<Backlog> backlog;  // null: keeps up
+
+  [[nodiscard]] bool writable() const { return subscriber != nullptr && subscriber->writable(); }
 
   Backlog& slow() {
     if (!backlog) backlog = std::make_unique<Backlog>();
     return *backlog;
   }
+};
+
+class Channel::Sending {
+ public:
+  explicit Sending(Channel& channel) : channel_(channel) { ++channel_.sending_; }
+  Sending(const Sending&) = delete;
+  Sending& operator=(const Sending&) = delete;
+  ~Sending() {
+    if (--channel_.sending_ == 0) std::erase_if(channel_.members_, [](const auto& m) { return m->subscriber == nullptr; });
+  }
+
+ private:
+  Channel& channel_;
 };
 
 struct Channel::Plan {
@@ -84,15 +99,21 @@ Channel::Channel(Selector selector, Options options, std::size_t shard, const Co
 Channel::~Channel() = default;
 
 void Channel::add_member(std::uint64_t key, Subscriber& subscriber, std::uint64_t id) {
-  Member& member = members_.emplace_back();
-  member.key = key;
-  member.subscriber = &subscriber;
-  member.id = id;
+  auto member = std::make_unique<Member>();
+  member->key = key;
+  member->subscriber = &subscriber;
+  member->id = id;
+  members_.push_back(std::move(member));
 }
 
 bool Channel::remove_member(std::uint64_t key) {
-  std::erase_if(members_, [&](const Member& member) { return member.key == key; });
-  if (!members_.empty()) return false;
+  const Sending sending(*this);
+  for (const auto& member : members_) {
+    if (member->key != key) continue;
+    member->subscriber = nullptr;
+    member->backlog.reset();
+  }
+  if (std::ranges::any_of(members_, [](const auto& member) { return member->subscriber != nullptr; })) return false;
   closed_.store(true, std::memory_order_relaxed);
   return true;
 }
@@ -273,7 +294,7 @@ void Channel::flush(Duration now) {
     std::size_t first, last;  // of dirty_devices_
   };
   std::vector<Built> frames;
-  const bool anybody = std::ranges::any_of(members_, [](const Member& m) { return !m.backlog && m.subscriber->writable(); });
+  const bool anybody = std::ranges::any_of(members_, [](const auto& m) { return !m->backlog && m->writable(); });
   for (std::size_t at = 0; anybody && at < dirty_devices_.size();) {
     auto frame = std::make_shared<Frame>();
     std::string& out = frame->rest;
@@ -287,7 +308,9 @@ void Channel::flush(Duration now) {
     metrics_.frames_built.add();
     frames.push_back({std::move(frame), first, at});
   }
-  for (Member& member : members_) {
+  const Sending sending(*this);
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    Member& member = *members_[i];
     if (member.backlog) {
       fold(member, 0, dirty_devices_.size());
       drain(member);
@@ -295,13 +318,11 @@ void Channel::flush(Duration now) {
     }
     if (frames.empty()) fold(member, 0, dirty_devices_.size());
     for (const Built& built : frames) {
-      if (!member.subscriber->writable()) {
+      if (!member.writable()) {
         fold(member, built.first, dirty_devices_.size());
         break;
       }
-      member.subscriber->send(member.id, built.frame);
-      metrics_.frames_sent.add();
-      metrics_.frame_bytes.add(built.frame->rest.size());
+      give(member, built.frame);
     }
   }
   for (const std::uint32_t slot : dirty_devices_) {
@@ -320,11 +341,12 @@ void Channel::flush(Duration now) {
 }
 
 void Channel::send_state(std::string_view device, const FramePtr& frame) {
-  for (Member& member : members_) {
-    if (!member.backlog && member.subscriber->writable()) {
-      member.subscriber->send(member.id, frame);
-      metrics_.frames_sent.add();
-      metrics_.frame_bytes.add(frame->rest.size());
+  const Sending sending(*this);
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    Member& member = *members_[i];
+    if (member.subscriber == nullptr) continue;
+    if (!member.backlog && member.writable()) {
+      give(member, frame);
       continue;
     }
     Member::Backlog& backlog = member.slow();
@@ -340,8 +362,10 @@ void Channel::send_state(std::string_view device, const FramePtr& frame) {
 }
 
 void Channel::send_snapshot(std::uint64_t key, const std::vector<store::LastPoint>& points) {
-  const auto member = std::ranges::find(members_, key, &Member::key);
-  if (member == members_.end()) return;
+  const Sending sending(*this);
+  const auto found = std::ranges::find_if(members_, [&](const auto& member) { return member->key == key; });
+  if (found == members_.end()) return;
+  Member& member = **found;
   for (const store::LastPoint& last : points) {
     if (!selector_.matches_metric(last.series->field)) continue;
     const std::uint32_t index = series_slot(device_slot(last.series->device), last.series->field);
@@ -353,14 +377,21 @@ void Channel::send_snapshot(std::uint64_t key, const std::vector<store::LastPoin
         if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) return 0;
         else return to_cell(value);
       }, last.value);
-    hold(*member, index, point, text, 0, true);
+    hold(member, index, point, text, 0, true);
   }
-  if (member->backlog) drain(*member);
+  if (member.backlog) drain(member);
 }
 
 // --- those who do not keep up --------------------------------------------------------------------------------------
 
+void Channel::give(Member& member, const FramePtr& frame) {
+  metrics_.frames_sent.add();
+  metrics_.frame_bytes.add(frame->rest.size());
+  member.subscriber->send(member.id, frame);
+}
+
 void Channel::fold(Member& member, std::size_t first, std::size_t last) {
+  if (member.subscriber == nullptr) return;
   for (std::size_t at = first; at < last; ++at) {
     for (const std::uint32_t index : devices_[dirty_devices_[at]].dirty) {
       const Series& series = series_[index];
@@ -460,19 +491,18 @@ FramePtr Channel::backlog_frame(Member& member) {
 }
 
 void Channel::drain(Member& member) {
-  while (!(member.backlog->points.empty() && member.backlog->states.empty())) {
-    if (!member.subscriber->writable()) return;
-    const FramePtr frame = backlog_frame(member);
-    member.subscriber->send(member.id, frame);
-    metrics_.frames_sent.add();
-    metrics_.frame_bytes.add(frame->rest.size());
+  while (member.backlog && !(member.backlog->points.empty() && member.backlog->states.empty())) {
+    if (!member.writable()) return;
+    give(member, backlog_frame(member));
   }
   member.backlog.reset();
 }
 
 bool Channel::drain_slow() {
+  const Sending sending(*this);
   bool slow = false;
-  for (Member& member : members_) {
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    Member& member = *members_[i];
     if (!member.backlog) continue;
     drain(member);
     slow |= member.backlog != nullptr;
@@ -481,12 +511,12 @@ bool Channel::drain_slow() {
 }
 
 std::size_t Channel::slow_members() const {
-  return static_cast<std::size_t>(std::ranges::count_if(members_, [](const Member& m) { return m.backlog != nullptr; }));
+  return static_cast<std::size_t>(std::ranges::count_if(members_, [](const auto& m) { return m->backlog != nullptr; }));
 }
 
 std::size_t Channel::backlog_bytes() const {
   std::size_t bytes = 0;
-  for (const Member& member : members_) bytes += member.backlog ? member.backlog->bytes : 0;
+  for (const auto& member : members_) bytes += member->backlog ? member->backlog->bytes : 0;
   return bytes;
 }
 

@@ -77,6 +77,7 @@ class Channel {
   void decimate(Series& series);
   void drop_texts();
   void append_item(std::string& out, const Device& device) const;
+  void give(Member& member, const FramePtr& frame);
   void fold(Member& member, std::size_t first, std::size_t last);
   void hold(Member& member, std::uint32_t series, Point point, std::string_view text, std::uint64_t missed, bool snapshot);
   void drain(Member& member);
@@ -90,7 +91,10 @@ class Channel {
   Metrics& metrics_;
   std::atomic<bool> closed_{false};
 
-  std::vector<Member> members_;
+  /// While frames are given out, members only go by losing their subscriber: `send` may end subscriptions.
+  class Sending;
+  std::vector<std::unique_ptr<Member>> members_;
+  int sending_ = 0;
   std::vector<Device> devices_;
   std::vector<Series> series_;
   std::unique_ptr<Maps> maps_;

@@ -400,6 +400,39 @@ TEST_F(HubTest, DropsAndCountsWhenAShardDoesNotKeepUp) {
   run_on(shards[1], [&] { subscription = {}; });
 }
 
+TEST_F(HubTest, ASubscriberMayEndSubscriptionsWhileItIsServed) {
+  start();
+  struct Quitter final : Subscriber {
+    std::vector<Subscription>* all = nullptr;
+    std::atomic<int> frames{0};
+    [[nodiscard]] bool writable() const override { return true; }
+    void send(std::uint64_t, const FramePtr&) override {
+      ++frames;
+      all->clear();
+    }
+  } quitter;
+  std::vector<Subscription> all;
+  quitter.all = &all;
+  const auto pump = make_shape("pump-1", {{"a", ValueType::float64}});
+  const auto open = [&] {
+    for (std::uint64_t i = 0; i < 5; ++i) all.push_back(hub->subscribe({.tenant = kTenant}, {}, quitter, i));
+    for (std::uint64_t i = 0; i < 5; ++i) all.push_back(hub->subscribe_events(kTenant, {}, quitter, i));
+  };
+  run_on(shards[1], open);
+  publish(one_row(pump, make_context(*pump), kNow, {1}));
+  settle();
+  EXPECT_EQ(quitter.frames, 1);
+  run_on(shards[1], open);
+  hub->on_state(*make_context(*pump), registry::DeviceState::online, true, kNow);
+  settle();
+  EXPECT_EQ(quitter.frames, 2);
+  run_on(shards[1], open);
+  hub->on_event(kTenant, "pump-1", "{}");
+  settle();
+  EXPECT_EQ(quitter.frames, 3);
+  EXPECT_EQ(metrics.value("fluxgate_stream_subscriptions"), 0.0);
+}
+
 // Nothing to check but that it ends well: for the thread sanitizer.
 TEST_F(HubTest, ComingAndGoingWhileReadingsPass) {
   Config config;

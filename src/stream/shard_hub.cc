@@ -128,31 +128,35 @@ void ShardHub::send_state(const ChannelPtr& channel, const std::string& device, 
 void ShardHub::send_snapshot(std::uint64_t key, const std::vector<store::LastPoint>& points) {
   const auto at = members_.find(key);
   if (at == members_.end()) return;
-  at->second.second->send_snapshot(key, points);
-  if (at->second.second->slow_members() != 0) watch_slow();
+  const ChannelPtr channel = at->second.second;
+  channel->send_snapshot(key, points);
+  if (channel->slow_members() != 0) watch_slow();
 }
 
 void ShardHub::send_event(TenantId tenant, const std::string& device, const FramePtr& frame) {
+  std::vector<LinePtr> lines;  // what is sent may end any of them
   for (const auto& [key, line] : lines_) {
     if (line->trace || line->tenant != tenant) continue;
-    if (!line->devices.empty() && !std::ranges::binary_search(line->devices, device)) continue;
-    send(*line, frame);
+    if (line->devices.empty() || std::ranges::binary_search(line->devices, device)) lines.push_back(line);
   }
+  for (const LinePtr& line : lines) send(*line, frame);
 }
 
 void ShardHub::send(Line& line, const FramePtr& frame) {
-  if (line.backlog.empty() && line.subscriber->writable()) {
-    line.subscriber->send(line.id, frame);
-    metrics_.frames_sent.add();
-    metrics_.frame_bytes.add(frame->rest.size());
-    return;
-  }
+  if (line.subscriber == nullptr) return;
+  if (line.backlog.empty() && line.subscriber->writable()) return give(line, frame);
   if (line.backlog.size() >= config_.events_backlog) {
     line.backlog.pop_front();
     metrics_.dropped_backlog.add();
   }
   line.backlog.push_back(frame);
   watch_slow();
+}
+
+void ShardHub::give(Line& line, const FramePtr& frame) {
+  metrics_.frames_sent.add();
+  metrics_.frame_bytes.add(frame->rest.size());
+  line.subscriber->send(line.id, frame);
 }
 
 // --- those who do not keep up --------------------------------------------------------------------------------------
@@ -164,16 +168,20 @@ void ShardHub::watch_slow() {
 
 void ShardHub::poll_slow() {
   bool slow = false;
-  for (const auto& [key, channel] : channels_) slow |= channel->drain_slow();
-  for (const auto& [key, line] : lines_) {
-    while (!line->backlog.empty() && line->subscriber->writable()) {
+  std::vector<ChannelPtr> channels;
+  for (const auto& [key, channel] : channels_)
+    if (channel->slow_members() != 0) channels.push_back(channel);
+  for (const ChannelPtr& channel : channels) slow |= channel->drain_slow();
+  std::vector<LinePtr> lines;
+  for (const auto& [key, line] : lines_)
+    if (!line->backlog.empty()) lines.push_back(line);
+  for (const LinePtr& line : lines) {
+    while (line->subscriber != nullptr && !line->backlog.empty() && line->subscriber->writable()) {
       const FramePtr frame = std::move(line->backlog.front());
       line->backlog.pop_front();
-      line->subscriber->send(line->id, frame);
-      metrics_.frames_sent.add();
-      metrics_.frame_bytes.add(frame->rest.size());
+      give(*line, frame);
     }
-    slow |= !line->backlog.empty();
+    slow |= line->subscriber != nullptr && !line->backlog.empty();
   }
   if (!slow) slow_timer_.cancel();
 }
@@ -200,7 +208,7 @@ std::uint64_t ShardHub::subscribe(Selector selector, Options options, Subscriber
 std::uint64_t ShardHub::subscribe_events(TenantId tenant, std::vector<std::string> devices, Subscriber& subscriber,
                                          std::uint64_t id) {
   CHECK(shard_.is_current());
-  auto line = std::make_unique<Line>();
+  auto line = std::make_shared<Line>();
   line->subscriber = &subscriber;
   line->id = id;
   line->tenant = tenant;
@@ -216,14 +224,14 @@ std::uint64_t ShardHub::subscribe_events(TenantId tenant, std::vector<std::strin
 std::uint64_t ShardHub::subscribe_trace(TenantId tenant, std::string device, registry::ConnectionLog* log,
                                         Subscriber& subscriber, std::uint64_t id) {
   CHECK(shard_.is_current());
-  auto made = std::make_unique<Line>();
+  const auto made = std::make_shared<Line>();
   Line& line = *made;
   line.subscriber = &subscriber;
   line.id = id;
   line.tenant = tenant;
   line.trace = true;
   const std::uint64_t key = ++last_key_;
-  lines_.emplace(key, std::move(made));
+  lines_.emplace(key, made);
   metrics_.subscriptions.add(1);
   if (log == nullptr) return key;
   // First listen, then look back: nothing is missed, and what is seen twice is left out.
@@ -233,12 +241,14 @@ std::uint64_t ShardHub::subscribe_trace(TenantId tenant, std::string device, reg
     self->post([key, event](ShardHub& hub) {
       const auto at = hub.lines_.find(key);
       if (at == hub.lines_.end()) return;
-      if (std::erase(at->second->shown, event) != 0) return;
-      hub.send(*at->second, make_object_frame(Frame::Kind::trace, to_json(*event)));
+      const LinePtr line_there = at->second;
+      if (std::erase(line_there->shown, event) != 0) return;
+      hub.send(*line_there, make_object_frame(Frame::Kind::trace, to_json(*event)));
     });
   });
   line.shown = log->recent(tenant, device, kTracePast);
-  for (const registry::ConnectionEventPtr& event : line.shown)
+  const std::vector<registry::ConnectionEventPtr> past = line.shown;
+  for (const registry::ConnectionEventPtr& event : past)
     send(line, make_object_frame(Frame::Kind::trace, to_json(*event)));
   return key;
 }
@@ -247,6 +257,8 @@ void ShardHub::unsubscribe(std::uint64_t key) {
   CHECK(shard_.is_current());
   if (const auto line = lines_.find(key); line != lines_.end()) {
     if (!line->second->trace) event_lines_.fetch_sub(1, std::memory_order_relaxed);
+    line->second->subscriber = nullptr;
+    line->second->listening = {};
     lines_.erase(line);
     metrics_.subscriptions.add(-1);
     return;

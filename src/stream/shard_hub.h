@@ -64,7 +64,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
  private:
   /// One subscription of events or traces.
   struct Line {
-    Subscriber* subscriber = nullptr;
+    Subscriber* subscriber = nullptr;  // null: has gone
     std::uint64_t id = 0;
     TenantId tenant;
     std::vector<std::string> devices;  // sorted; empty: all
@@ -73,6 +73,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
     std::vector<registry::ConnectionEventPtr> shown;  // of the past, that may come once more
     registry::ConnectionLog::Subscription listening;
   };
+  using LinePtr = std::shared_ptr<Line>;
   struct Due {
     Duration at;
     ChannelPtr channel;
@@ -85,6 +86,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
   void arm();
   void flush_due();
   void send(Line& line, const FramePtr& frame);
+  void give(Line& line, const FramePtr& frame);
   void watch_slow();
   void poll_slow();
 
@@ -98,7 +100,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
 
   std::unordered_map<std::string, ChannelPtr> channels_;       // by selection and options
   std::unordered_map<std::uint64_t, std::pair<std::string, ChannelPtr>> members_;  // by subscription
-  std::unordered_map<std::uint64_t, std::unique_ptr<Line>> lines_;
+  std::unordered_map<std::uint64_t, LinePtr> lines_;
   std::uint64_t last_key_ = 0;
 
   std::vector<ChannelPtr> at_turn_end_;

@@ -13,7 +13,7 @@ class Subscriber {
   /// Whether another frame may be sent now. False while the connection's own queue is full: the hub then keeps only the
   /// newest of each series until it is true again, and asks every few milliseconds.
   [[nodiscard]] virtual bool writable() const = 0;
-  /// Takes the frame: sends `frame.head(id)`, then `frame.rest`. Must not end a subscription inside.
+  /// Takes the frame: sends `frame.head(id)`, then `frame.rest`. Subscriptions may begin and end inside.
   virtual void send(std::uint64_t id, const FramePtr& frame) = 0;
 
  protected:
