@@ -24,11 +24,13 @@ struct OutboxConfig {
            "gathers larger batches, which cost less, and answers later.",
            {.min = 0_ms, .max = 1_s});
     fields("pending_bytes", pending_bytes,
-           "Readings of one core that are not yet durable; beyond it connections are read no further and HTTP answers 429.",
+           "Readings of one core that are not yet durable; beyond it connections are read no further and HTTP answers "
+           "429.",
            {.min = 1_MiB});
     fields("log_queue_bytes", log_queue_bytes, "The same for all that waits in the log.", {.min = 1_MiB});
     fields("retry_time", retry_time,
-           "How long a batch that the log could not take (full queue, full disk) is tried again before its senders are told.",
+           "How long a batch that the log could not take (full queue, full disk) is tried again before its senders are "
+           "told.",
            {.min = 0_ms, .max = 60_s});
   }
 };
@@ -43,10 +45,12 @@ struct LimitsConfig {
 
   template <class Fields>
   void describe(Fields& fields) {
-    fields("readings_per_message", readings_per_message, "Reading objects in one message.", {.min = 1, .max = 1'000'000});
+    fields("readings_per_message", readings_per_message, "Reading objects in one message.",
+           {.min = 1, .max = 1'000'000});
     fields("metrics_per_reading", metrics_per_reading, "Values in one reading object.", {.min = 1, .max = 65'536});
     fields("string_bytes", string_bytes, "One text value.", {.min = 1, .max = 1_MiB});
-    fields("devices", devices, "Devices of all tenants; credentials that may create devices create no more beyond it.", {.min = 1});
+    fields("devices", devices, "Devices of all tenants; credentials that may create devices create no more beyond it.",
+           {.min = 1});
     fields("cached_devices", cached_devices, "Devices whose shapes one core keeps at hand.", {.min = 100});
   }
 };
@@ -70,16 +74,20 @@ struct MqttConfig {
     fields("host", host, "Address that the MQTT port is bound to.");
     fields("port", port, "MQTT port; 0 takes a free one.");
     fields("packet_bytes", packet_bytes, "Largest packet that a device may send.", {.min = 1_KiB, .max = 64_MiB});
-    fields("connect_timeout", connect_timeout, "Time from the connection to a complete CONNECT.", {.min = 100_ms, .max = 5_min});
-    fields("keep_alive_max", keep_alive_max,
-           "Longest keep alive time: MQTT 5 devices that ask for more or none are told to use this; for older ones it is "
-           "applied as if they had asked for it.",
-           {.min = 1_s, .max = 18_h});
-    fields("receive_maximum", receive_maximum, "QoS 1 messages of one connection that wait for their PUBACK.", {.min = 1});
+    fields("connect_timeout", connect_timeout, "Time from the connection to a complete CONNECT.",
+           {.min = 100_ms, .max = 5_min});
+    fields(
+        "keep_alive_max", keep_alive_max,
+        "Longest keep alive time: MQTT 5 devices that ask for more or none are told to use this; for older ones it is "
+        "applied as if they had asked for it.",
+        {.min = 1_s, .max = 18_h});
+    fields("receive_maximum", receive_maximum, "QoS 1 messages of one connection that wait for their PUBACK.",
+           {.min = 1});
     fields("topic_aliases", topic_aliases, "Topic aliases that a MQTT 5 device may set.");
     fields("subscriptions", subscriptions, "Topic filters of one connection.");
     fields("connections", connections, "Open MQTT connections.", {.min = 1});
-    fields("connections_per_address", connections_per_address, "The same from one IP address; loopback is exempt.", {.min = 1});
+    fields("connections_per_address", connections_per_address, "The same from one IP address; loopback is exempt.",
+           {.min = 1});
   }
 };
 
@@ -88,7 +96,8 @@ struct HttpConfig {
 
   template <class Fields>
   void describe(Fields& fields) {
-    fields("body_bytes", body_bytes, "Largest body of POST /api/v1/telemetry, decompressed.", {.min = 1_KiB, .max = 256_MiB});
+    fields("body_bytes", body_bytes, "Largest body of POST /api/v1/telemetry, decompressed.",
+           {.min = 1_KiB, .max = 256_MiB});
   }
 };
 

@@ -35,8 +35,8 @@ class DeviceSlot final : public wire::json::DeviceRows {
 };
 using DeviceSlotPtr = std::shared_ptr<DeviceSlot>;
 
-/// The devices that a shard hears from, by tenant and id, at most so many: those not heard from lately make room (clock).
-/// One thread. A slot that left stays valid for its holders.
+/// The devices that a shard hears from, by tenant and id, at most so many: those not heard from lately make room
+/// (clock). One thread. A slot that left stays valid for its holders.
 class DeviceCache {
  public:
   explicit DeviceCache(std::size_t capacity);

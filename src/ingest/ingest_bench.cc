@@ -26,12 +26,16 @@ class NullBus final : public bus::Bus, private bus::Producer {
   }
   std::size_t partition_count() const override { return 2; }
   bus::Producer& producer() override { return *this; }
-  Result<std::unique_ptr<bus::Reader>> reader(bus::Topic, PartitionId, Offset) override { return fail(ErrorCode::not_found, "none"); }
+  Result<std::unique_ptr<bus::Reader>> reader(bus::Topic, PartitionId, Offset) override {
+    return fail(ErrorCode::not_found, "none");
+  }
   Result<bus::PartitionInfo> info(bus::Topic, PartitionId) const override { return bus::PartitionInfo{}; }
   void commit(std::string_view, bus::Topic, PartitionId, Offset) override {}
   std::optional<Offset> committed(std::string_view, bus::Topic, PartitionId) const override { return std::nullopt; }
   void forget(std::string_view) override {}
-  Result<std::optional<bus::Origin>> last_origin(bus::Topic, PartitionId) override { return std::optional<bus::Origin>(); }
+  Result<std::optional<bus::Origin>> last_origin(bus::Topic, PartitionId) override {
+    return std::optional<bus::Origin>();
+  }
 
  private:
   void publish(bus::Topic, PartitionId, bus::Record record, bus::Published done) override {
@@ -62,7 +66,9 @@ class NullBus final : public bus::Bus, private bus::Producer {
 double cpu_seconds(int who) {
   rusage usage{};
   ::getrusage(who, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -72,7 +78,8 @@ struct Server {
     Config config;
     config.mqtt.host = "127.0.0.1";
     config.mqtt.port = 0;
-    service = std::make_unique<IngestService>(config, IngestService::Needs{shards, bus, directory, authenticator, log, metrics});
+    service = std::make_unique<IngestService>(
+        config, IngestService::Needs{shards, bus, directory, authenticator, log, metrics});
     service->mount(router.group("/api/v1"));
     http = std::make_unique<net::HttpServer>(shards, router, net::HttpOptions{});
     CHECK(http->listen("127.0.0.1", 0).has_value());
@@ -101,7 +108,8 @@ void report(benchmark::State& state, double readings, double cpu) {
 }
 
 /// `rounds` windows on each connection; the next window goes out when the one before was answered.
-void drive(std::vector<net::TestClient>& clients, const std::vector<std::string>& requests, std::size_t answer_bytes, int rounds) {
+void drive(std::vector<net::TestClient>& clients, const std::vector<std::string>& requests, std::size_t answer_bytes,
+           int rounds) {
   for (std::size_t i = 0; i < clients.size(); ++i) CHECK(clients[i].send(requests[i]));
   for (int round = 1; round <= rounds; ++round) {
     for (std::size_t i = 0; i < clients.size(); ++i) {
@@ -121,14 +129,16 @@ void mqtt_single_messages(benchmark::State& state) {
     clients.emplace_back(*server.service->mqtt_address());
     std::string bytes;
     const std::string id = "device-" + std::to_string(c);
-    wire::mqtt::encode(wire::mqtt::Connect{.version = wire::mqtt::Version::v3_1_1, .keep_alive = 60, .client_id = id}, {}, {}, bytes);
+    wire::mqtt::encode(wire::mqtt::Connect{.version = wire::mqtt::Version::v3_1_1, .keep_alive = 60, .client_id = id},
+                       {}, {}, bytes);
     CHECK(clients.back().send(bytes) && clients.back().receive(4).size() == 4);
     bytes.clear();
     const std::string payload = R"({"temperature":21.5})";
     const std::string topic = "v1/devices/" + id + "/telemetry";
     for (std::uint16_t m = 1; m <= kWindow; ++m)
-      wire::mqtt::encode(wire::mqtt::Publish{.qos = 1, .topic = topic, .packet_id = m, .payload = std::as_bytes(std::span(payload))},
-                         wire::mqtt::Version::v3_1_1, {}, bytes);
+      wire::mqtt::encode(
+          wire::mqtt::Publish{.qos = 1, .topic = topic, .packet_id = m, .payload = std::as_bytes(std::span(payload))},
+          wire::mqtt::Version::v3_1_1, {}, bytes);
     windows.push_back(std::move(bytes));
   }
   drive(clients, windows, kWindow * 4, 5);
@@ -152,11 +162,14 @@ void http_batches_of_100(benchmark::State& state) {
   for (int c = 0; c < kConnections; ++c) {
     std::string body = R"({"device":"device-)" + std::to_string(c) + R"(","readings":[)";
     for (int i = 0; i < 100; ++i)
-      body += std::string(i ? "," : "") + R"({"time":)" + std::to_string(1767225600000 + i) + R"(,"metrics":{"temperature":21.5}})";
+      body += std::string(i ? "," : "") + R"({"time":)" + std::to_string(1767225600000 + i) +
+              R"(,"metrics":{"temperature":21.5}})";
     body += "]}";
     clients.emplace_back(server.http->address());
-    requests.push_back("POST /api/v1/telemetry HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer abcdefghijklmnopqrstuvwxyz\r\n"
-                       "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    requests.push_back(
+        "POST /api/v1/telemetry HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer abcdefghijklmnopqrstuvwxyz\r\n"
+        "Content-Type: application/json\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
   }
   CHECK(clients[0].send(requests[0]));
   const std::size_t answer = clients[0].receive_response().size();

@@ -36,7 +36,8 @@ class Answerer {
 ///
 ///     outbox.begin();                                  // a message
 ///     outbox.touch(partition);                         // before its rows go to outbox.builder(partition)
-///     const auto batches = outbox.commit(session, 7);  // session->on_batch(7, 7, …) comes that often; 0: it had no rows
+///     const auto batches = outbox.commit(session, 7);  // session->on_batch(7, 7, …) comes that often; 0: it had no
+///     rows
 ///
 /// When the log is full or cannot write, the batch is offered again for `retry_time`; meanwhile `accepting()` turns
 /// false, and so does it when `pending_bytes` or `log_queue_bytes` are passed. Senders are then held back, never
@@ -103,7 +104,7 @@ class Outbox final : public std::enable_shared_from_this<Outbox>, private runtim
     std::size_t rows_before = 0;
     std::size_t in_flight = 0;
     Duration sealed_at{INT64_MIN / 2};
-    bool dirty = false;         ///< stands in `dirty_`
+    bool dirty = false;                      ///< stands in `dirty_`
     std::vector<std::vector<Waiter>> spare;  ///< emptied lists, kept for their memory
   };
 
@@ -125,8 +126,8 @@ class Outbox final : public std::enable_shared_from_this<Outbox>, private runtim
   std::vector<Lane*> touched_;
   std::vector<Lane*> dirty_;
   std::uint64_t message_ = 0;
-  std::size_t open_ = 0;           // batches on their way
-  std::size_t pending_bytes_ = 0;  // staged and on their way
+  std::size_t open_ = 0;                           // batches on their way
+  std::size_t pending_bytes_ = 0;                  // staged and on their way
   std::vector<std::shared_ptr<Sealed>> retrying_;  // wait to be offered again
   bool congested_ = false;
   bool flushing_ = false;

@@ -13,7 +13,8 @@ namespace flux::ingest {
 namespace {
 
 ShapePtr shape(const std::string& device) {
-  return std::make_shared<const Shape>(ShapeKey{.tenant = {1}, .device = device, .fields = {{"a", ValueType::float64}}});
+  return std::make_shared<const Shape>(
+      ShapeKey{.tenant = {1}, .device = device, .fields = {{"a", ValueType::float64}}});
 }
 
 /// Notes what it is told.

@@ -25,7 +25,8 @@ class FakeAuthenticator final : public auth::DeviceAuthenticator {
     add("token-pump-2", Kind::device, "pump-2", false);
     add("key", Kind::ingest_key, "", true);
     add("key-known-only", Kind::ingest_key, "", false);
-    identities_["expired"] = std::make_shared<auth::Identity>(Kind::device, TenantId{1}, "pump-1", false, "old", Time{1});
+    identities_["expired"] =
+        std::make_shared<auth::Identity>(Kind::device, TenantId{1}, "pump-1", false, "old", Time{1});
   }
 
   Result<auth::IdentityPtr> authenticate(const auth::Presented& presented, Time /*now*/) const override {
@@ -114,7 +115,8 @@ class Node {
   std::vector<std::string> trace(std::string_view device) {
     std::vector<std::string> lines;
     for (const auto& event : log.recent({1}, device, 100))
-      lines.push_back(std::string(event->ok ? "ok " : "failed ") + std::string(to_string(event->stage)) + ": " + event->message);
+      lines.push_back(std::string(event->ok ? "ok " : "failed ") + std::string(to_string(event->stage)) + ": " +
+                      event->message);
     return lines;
   }
 
@@ -140,7 +142,8 @@ class Node {
           text += " " + group.shape().fields()[field].name + "=";
           if (const auto* string = std::get_if<std::string>(&value)) text += *string;
           else if (const auto* truth = std::get_if<bool>(&value)) text += *truth ? "true" : "false";
-          else if (const auto* number = std::get_if<double>(&value)) text += std::to_string(*number).substr(0, std::to_string(*number).find('.') + 3);
+          else if (const auto* number = std::get_if<double>(&value))
+            text += std::to_string(*number).substr(0, std::to_string(*number).find('.') + 3);
           else text += "?";
         }
         out.push_back(std::move(text));
@@ -182,8 +185,11 @@ class MqttClient {
 
   std::string publish_bytes(std::string_view topic, std::string_view payload, std::uint16_t id, bool dup = false) {
     std::string bytes;
-    wire::mqtt::encode(wire::mqtt::Publish{.dup = dup, .qos = static_cast<std::uint8_t>(id > 0 ? 1 : 0), .topic = topic,
-                                           .packet_id = id, .payload = std::as_bytes(std::span(payload))},
+    wire::mqtt::encode(wire::mqtt::Publish{.dup = dup,
+                                           .qos = static_cast<std::uint8_t>(id > 0 ? 1 : 0),
+                                           .topic = topic,
+                                           .packet_id = id,
+                                           .payload = std::as_bytes(std::span(payload))},
                        version_, {}, bytes);
     return bytes;
   }

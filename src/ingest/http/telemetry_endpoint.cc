@@ -122,8 +122,7 @@ TelemetryEndpoint::TelemetryEndpoint(std::vector<std::unique_ptr<ShardIngest>>& 
 void TelemetryEndpoint::mount(const net::Router::Group& api) {
   net::Router::Group group = api;
   group.use([this](net::HttpRequest& request) { return authenticate(request); });
-  group.post("/telemetry",
-             {.name = "telemetry", .access = "device", .body_limit = config_.body_bytes, .overlap = true},
+  group.post("/telemetry", {.name = "telemetry", .access = "device", .body_limit = config_.body_bytes, .overlap = true},
              [this](net::HttpRequest& request, net::Responder responder) { handle(request, std::move(responder)); });
 }
 

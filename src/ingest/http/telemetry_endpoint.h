@@ -12,8 +12,8 @@ namespace flux::ingest::http {
 
 /// `POST /api/v1/telemetry`. Devices and ingest keys come with `Authorization: Bearer`, `Token` or `Basic`.
 ///
-/// Answered when the readings are durable: 200 `{"accepted":N}`, with `"refused":[{index, field, code, message}, …]` (the
-/// first hundred) and `"refused_count"` where something was not taken; 400 when nothing was; 429 or 503 with
+/// Answered when the readings are durable: 200 `{"accepted":N}`, with `"refused":[{index, field, code, message}, …]`
+/// (the first hundred) and `"refused_count"` where something was not taken; 400 when nothing was; 429 or 503 with
 /// `Retry-After` when the log cannot keep up or cannot write: nothing was promised then, and sending the same readings
 /// again is safe where they have times.
 class TelemetryEndpoint {

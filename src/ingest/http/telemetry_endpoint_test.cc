@@ -14,7 +14,8 @@ class HttpTelemetry : public ::testing::Test {
  protected:
   static std::string request(std::string_view body, std::string_view authorization = "Bearer token-pump-1",
                              std::string_view type = "application/json") {
-    std::string text = "POST /api/v1/telemetry HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+    std::string text =
+        "POST /api/v1/telemetry HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
     if (!authorization.empty()) text += "Authorization: " + std::string(authorization) + "\r\n";
     if (!type.empty()) text += "Content-Type: " + std::string(type) + "\r\n";
     return text + "\r\n" + std::string(body);
@@ -37,11 +38,15 @@ class HttpTelemetry : public ::testing::Test {
 
 TEST_F(HttpTelemetry, takes_the_three_forms) {
   Node node;
-  EXPECT_EQ(post(node, R"({"device":"pump-1","time":"2026-01-01T00:00:00Z","metrics":{"a":1,"b":true}})"), R"(200 {"accepted":2})");
-  EXPECT_EQ(post(node, R"([{"time":1767225601,"metrics":{"a":2,"b":false}},{"time":1767225602,"metrics":{"a":3}}])"), R"(200 {"accepted":3})");
-  EXPECT_EQ(post(node, R"({"device":"pump-1","readings":[{"time":1767225603,"metrics":{"a":4}}]})"), R"(200 {"accepted":1})");
-  EXPECT_EQ(node.rows(), (Lines{"pump-1@2026-01-01T00:00:00Z a=1.00 b=true", "pump-1@2026-01-01T00:00:01Z a=2.00 b=false",
-                                "pump-1@2026-01-01T00:00:02Z a=3.00", "pump-1@2026-01-01T00:00:03Z a=4.00"}));
+  EXPECT_EQ(post(node, R"({"device":"pump-1","time":"2026-01-01T00:00:00Z","metrics":{"a":1,"b":true}})"),
+            R"(200 {"accepted":2})");
+  EXPECT_EQ(post(node, R"([{"time":1767225601,"metrics":{"a":2,"b":false}},{"time":1767225602,"metrics":{"a":3}}])"),
+            R"(200 {"accepted":3})");
+  EXPECT_EQ(post(node, R"({"device":"pump-1","readings":[{"time":1767225603,"metrics":{"a":4}}]})"),
+            R"(200 {"accepted":1})");
+  EXPECT_EQ(node.rows(),
+            (Lines{"pump-1@2026-01-01T00:00:00Z a=1.00 b=true", "pump-1@2026-01-01T00:00:01Z a=2.00 b=false",
+                   "pump-1@2026-01-01T00:00:02Z a=3.00", "pump-1@2026-01-01T00:00:03Z a=4.00"}));
   EXPECT_EQ(node.metric("fluxgate_ingest_readings_total", {{"protocol", "http"}}), 6);
 }
 
@@ -63,19 +68,24 @@ TEST_F(HttpTelemetry, takes_many_devices_with_a_key) {
   Node node;
   std::string body = "[";
   for (int i = 0; i < 50; ++i)
-    body += std::string(i ? "," : "") + R"({"device":"d)" + std::to_string(i) + R"(","time":1767225600,"metrics":{"a":1}})";
+    body +=
+        std::string(i ? "," : "") + R"({"device":"d)" + std::to_string(i) + R"(","time":1767225600,"metrics":{"a":1}})";
   EXPECT_EQ(post(node, body + "]", "Bearer key"), R"(200 {"accepted":50})");
   EXPECT_EQ(node.readings(), 50u);
-  EXPECT_EQ(post(node, R"({"metrics":{"a":1}})", "Bearer key"),
-            R"(400 {"error":{"code":"invalid_argument","message":"is missing: the credential names no device, so the payload must","field":"device"},"accepted":0,"refused":[{"index":0,"field":"device","code":"invalid_argument","message":"is missing: the credential names no device, so the payload must"}],"refused_count":1})");
+  EXPECT_EQ(
+      post(node, R"({"metrics":{"a":1}})", "Bearer key"),
+      R"(400 {"error":{"code":"invalid_argument","message":"is missing: the credential names no device, so the payload must","field":"device"},"accepted":0,"refused":[{"index":0,"field":"device","code":"invalid_argument","message":"is missing: the credential names no device, so the payload must"}],"refused_count":1})");
 }
 
 TEST_F(HttpTelemetry, says_what_was_refused_and_keeps_the_rest) {
   Node node;
-  EXPECT_EQ(post(node, R"([{"time":1767225600,"metrics":{"a":1}},{"time":"soon","metrics":{"a":2}},{"device":"pump-2","metrics":{"a":1}},{"metrics":{"a":{"x":1}}}])"),
-            R"(200 {"accepted":1,"refused":[{"index":1,"field":"[1].time","code":"invalid_argument","message":"'soon' is not a time: expected RFC 3339, such as 2026-01-01T00:00:00Z"},)"
-            R"({"index":2,"field":"[2].device","code":"permission_denied","message":"this credential is for device `pump-1`, not for `pump-2`"},)"
-            R"({"index":3,"field":"[3].metrics.a","code":"invalid_argument","message":"expected a number, a boolean or a string, got an object"}],"refused_count":3})");
+  EXPECT_EQ(
+      post(
+          node,
+          R"([{"time":1767225600,"metrics":{"a":1}},{"time":"soon","metrics":{"a":2}},{"device":"pump-2","metrics":{"a":1}},{"metrics":{"a":{"x":1}}}])"),
+      R"(200 {"accepted":1,"refused":[{"index":1,"field":"[1].time","code":"invalid_argument","message":"'soon' is not a time: expected RFC 3339, such as 2026-01-01T00:00:00Z"},)"
+      R"({"index":2,"field":"[2].device","code":"permission_denied","message":"this credential is for device `pump-1`, not for `pump-2`"},)"
+      R"({"index":3,"field":"[3].metrics.a","code":"invalid_argument","message":"expected a number, a boolean or a string, got an object"}],"refused_count":3})");
   EXPECT_EQ(node.rows(), (Lines{"pump-1@2026-01-01T00:00:00Z a=1.00"}));
 }
 
@@ -83,8 +93,9 @@ TEST_F(HttpTelemetry, answers_400_403_413_415_where_nothing_was_taken) {
   Config config;
   config.http.body_bytes = 2000;
   Node node(config);
-  EXPECT_EQ(post(node, R"({"metrics":{"a":1})"),
-            R"(400 {"error":{"code":"invalid_argument","message":"not JSON at byte offset 18: expected ',' or '}' after a value, but the text ends"},"accepted":0})");
+  EXPECT_EQ(
+      post(node, R"({"metrics":{"a":1})"),
+      R"(400 {"error":{"code":"invalid_argument","message":"not JSON at byte offset 18: expected ',' or '}' after a value, but the text ends"},"accepted":0})");
   EXPECT_EQ(post(node, "").substr(0, 3), "400");
   EXPECT_EQ(post(node, R"({"a":1})").substr(0, 3), "400");  // the flat form is MQTT's
   EXPECT_EQ(post(node, R"({"device":"pump-2","metrics":{"a":1}})").substr(0, 3), "403");
@@ -159,7 +170,8 @@ TEST_F(HttpTelemetry, answers_pipelined_requests_in_order) {
 TEST_F(HttpTelemetry, shows_failures_in_the_connection_log) {
   Node node;
   post(node, R"({"metrics":{"a":[]}})");
-  EXPECT_EQ(node.trace("pump-1"), (Lines{"failed parse: metrics.a: expected a number, a boolean or a string, got an array"}));
+  EXPECT_EQ(node.trace("pump-1"),
+            (Lines{"failed parse: metrics.a: expected a number, a boolean or a string, got an array"}));
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ class Session;
 
 /// Who is connected under which client identifier, on all shards. Any thread.
 ///
-/// Identifiers are told apart by tenant and, for a device's own credential, by device: so a device can take over its own
-/// older connection, and nobody else's.
+/// Identifiers are told apart by tenant and, for a device's own credential, by device: so a device can take over its
+/// own older connection, and nobody else's.
 class ClientTable {
  public:
   struct Owner {

@@ -168,8 +168,8 @@ Session::Handled Session::handle_publish(const wire::mqtt::Frame& frame) {
   auto refusal = take(topic, payload, publish->qos, publish->packet_id);
   if (!refusal) [[likely]] {
     if (!context_.subscribers.none()) {
-      const std::string name = slot_ ? std::string(kDevicePrefix) + slot_->entry().id() + std::string(kTelemetrySuffix)
-                                     : std::string(topic);
+      const std::string name =
+          slot_ ? std::string(kDevicePrefix) + slot_->entry().id() + std::string(kTelemetrySuffix) : std::string(topic);
       context_.subscribers.publish(identity_->tenant(), name, payload, connection_->id());
     }
     return Handled::taken;
@@ -211,7 +211,8 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
   const bool same = topic_known_ && topic == topic_ && (!slot_ || !slot_->entry().removed());
   if (!same) {
     if (auto refusal = find_device(topic)) {
-      (refusal->reason == Reason::not_authorized ? context_.metrics.refused_device : context_.metrics.refused_topic).add();
+      (refusal->reason == Reason::not_authorized ? context_.metrics.refused_device : context_.metrics.refused_topic)
+          .add();
       if (tracer_.budget()) tracer_.add(ConnectionStage::publish, false, sentence(refusal->error));
       return refusal;
     }
@@ -301,7 +302,8 @@ void Session::on_batch(std::uint64_t first, std::uint64_t last, const Result<>& 
     --message.batches;
     if (!result) {
       message.lost = true;
-      message.reason = result.error().code == ErrorCode::exhausted ? Reason::quota_exceeded : Reason::implementation_error;
+      message.reason =
+          result.error().code == ErrorCode::exhausted ? Reason::quota_exceeded : Reason::implementation_error;
       message.note = sentence(result.error());
     }
   }
@@ -315,7 +317,8 @@ void Session::acknowledge_ready() {
     if (message.lost && !v5()) {
       // 3.1.1 cannot say that a message failed: without a PUBACK, on a new connection, it is sent again.
       if (state_ == State::connected) {
-        tracer_.failed(ConnectionStage::publish, "not stored, the connection ends so that it is sent again: " + message.note);
+        tracer_.failed(ConnectionStage::publish,
+                       "not stored, the connection ends so that it is sent again: " + message.note);
         leave();
       }
       return;
@@ -338,7 +341,8 @@ void Session::write_puback(const Unacknowledged& message) {
   const std::string note = presentable(message.note);
   wire::mqtt::Properties properties;
   if (explain_ && note.size() + 16 <= client_packet_bytes_) properties.reason_string = note;
-  wire::mqtt::encode(wire::mqtt::Ack{.packet_id = message.packet_id, .reason = message.reason}, version_, properties, out_);
+  wire::mqtt::encode(wire::mqtt::Ack{.packet_id = message.packet_id, .reason = message.reason}, version_, properties,
+                     out_);
 }
 
 /// Reads no further until the outbox has room.

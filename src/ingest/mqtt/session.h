@@ -48,7 +48,8 @@ struct Context {
 /// A PUBLISH of QoS 1 is acknowledged when its readings are durable in the log, in the order in which they came. What
 /// cannot be taken is acknowledged too, so that one bad message does not block the others: MQTT 5 with the reason code
 /// and a sentence, 3.1.1 (which has no word for it) with a plain PUBACK, counted and shown in the connection log. Only
-/// when the log itself failed does a 3.1.1 message stay without PUBACK, and the connection ends: the device sends it again.
+/// when the log itself failed does a 3.1.1 message stay without PUBACK, and the connection ends: the device sends it
+/// again.
 ///
 /// Sessions end with their connection (`session present` is always 0), so there is nothing to resume.
 class Session final : public net::TcpHandler, public Answerer, public std::enable_shared_from_this<Session> {
@@ -72,8 +73,8 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   void revoked(const auth::Identity& identity);
 
   enum class Delivery : std::uint8_t { sent, dropped, not_wanted };
-  Delivery deliver(TenantId tenant, std::string_view topic, std::uint64_t publisher,
-                   const net::SharedBytes& frame_3, const net::SharedBytes& frame_5);
+  Delivery deliver(TenantId tenant, std::string_view topic, std::uint64_t publisher, const net::SharedBytes& frame_3,
+                   const net::SharedBytes& frame_5);
 
   [[nodiscard]] runtime::Shard& shard() const { return shard_; }
 
@@ -87,8 +88,8 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
     std::uint16_t packet_id = 0;
     std::uint32_t batches = 0;  ///< that hold readings of it and are not yet durable
     wire::mqtt::Reason reason = wire::mqtt::Reason::success;
-    bool lost = false;          ///< the log did not take it
-    std::string note;           ///< for the reason string
+    bool lost = false;  ///< the log did not take it
+    std::string note;   ///< for the reason string
   };
   /// A queue that keeps no memory while it is empty at first, as most connections' are.
   class Queue {
@@ -131,7 +132,8 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   void accept_connect(const wire::mqtt::Connect& connect, const wire::mqtt::Properties& properties);
   Handled handle_publish(const wire::mqtt::Frame& frame);
   bool resolve_alias(const wire::mqtt::Publish& publish, std::string_view& topic);
-  std::optional<Refusal> take(std::string_view topic, std::string_view payload, std::uint8_t qos, std::uint16_t packet_id);
+  std::optional<Refusal> take(std::string_view topic, std::string_view payload, std::uint8_t qos,
+                              std::uint16_t packet_id);
   std::optional<Refusal> find_device(std::string_view topic);
   void note_presence();
   void handle_subscribe(const wire::mqtt::Frame& frame);
@@ -156,7 +158,7 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   Outbox& outbox_;
   runtime::Shard& shard_;
   wire::mqtt::Properties& properties_;  // of the packet at hand
-  net::TcpConnection* connection_;  // null once it has gone
+  net::TcpConnection* connection_;      // null once it has gone
   Tracer tracer_;
 
   State state_ = State::waiting;
@@ -168,11 +170,11 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   Duration last_read_{};
   Time now_{};  // of the read at hand
   std::optional<OwnWill> will_;
-  bool explain_ = true;                       // the client wants reason strings
+  bool explain_ = true;                         // the client wants reason strings
   std::size_t client_packet_bytes_ = SIZE_MAX;  // the largest that it takes
 
-  std::string topic_;       // of the last message
-  DeviceSlotPtr slot_;      // its device; null when the payload names it
+  std::string topic_;   // of the last message
+  DeviceSlotPtr slot_;  // its device; null when the payload names it
   bool topic_known_ = false;
   std::vector<std::string> aliases_;
   std::unordered_set<registry::DeviceEntryPtr> present_;  // counted as connected by this session

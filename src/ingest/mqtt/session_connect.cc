@@ -42,7 +42,8 @@ void Session::handle_connect(const wire::mqtt::Frame& frame) {
   if (auto refusal = check_connect(*connect, properties_))
     return refuse_connect(refusal->reason, refusal->error.message, ConnectionStage::connect);
 
-  const auth::Presented presented{connect->user_name.value_or(""), as_text(connect->password.value_or(wire::mqtt::Bytes{}))};
+  const auth::Presented presented{connect->user_name.value_or(""),
+                                  as_text(connect->password.value_or(wire::mqtt::Bytes{}))};
   auto identity = context_.authenticator.authenticate(presented, wall_now());
   if (!identity) {
     const bool unknown = identity.error().code == ErrorCode::unauthenticated;
@@ -67,11 +68,14 @@ std::optional<Session::Refusal> Session::check_connect(const wire::mqtt::Connect
   const auto refuse = [](Reason reason, std::string message) {
     return Refusal{reason, {ErrorCode::invalid_argument, std::move(message), {}}};
   };
-  if (connect.client_id.size() > 256) return refuse(Reason::client_id_invalid, "the client identifier is longer than 256 bytes");
+  if (connect.client_id.size() > 256)
+    return refuse(Reason::client_id_invalid, "the client identifier is longer than 256 bytes");
   if (v5() && properties.auth_method)
     return refuse(Reason::bad_auth_method, "extended authentication is not served: send a token as password");
-  if (connect.will && connect.will->retain) return refuse(Reason::retain_not_supported, "a retained will is not served");
-  if (connect.will && connect.will->qos > 1) return refuse(Reason::qos_not_supported, "a will with QoS 2 is not served");
+  if (connect.will && connect.will->retain)
+    return refuse(Reason::retain_not_supported, "a retained will is not served");
+  if (connect.will && connect.will->qos > 1)
+    return refuse(Reason::qos_not_supported, "a will with QoS 2 is not served");
   if (connection_->draining()) return refuse(Reason::server_shutting_down, "the server is shutting down");
   if (outbox_.failing()) return refuse(Reason::server_unavailable, outbox_.refusal().message);
   return std::nullopt;
@@ -135,7 +139,8 @@ void Session::accept_connect(const wire::mqtt::Connect& connect, const wire::mqt
   }
   if (!identity_->device().empty()) {
     // The credential names the device: it counts as connected from now on, and its first message finds it at hand.
-    if (auto found = intake_.find(*identity_, identity_->device()); found && present_.insert((*found)->entry_ptr()).second)
+    if (auto found = intake_.find(*identity_, identity_->device());
+        found && present_.insert((*found)->entry_ptr()).second)
       (*found)->entry().connection_opened();
   } else {
     note_presence();  // of the will's device
@@ -145,7 +150,9 @@ void Session::accept_connect(const wire::mqtt::Connect& connect, const wire::mqt
   switch (identity_->kind()) {
     case auth::Identity::Kind::device: tracer_.ok(ConnectionStage::auth, "its device token is valid"); break;
     case auth::Identity::Kind::ingest_key: tracer_.ok(ConnectionStage::auth, "its ingest key is valid"); break;
-    case auth::Identity::Kind::open: tracer_.ok(ConnectionStage::auth, "no credential is asked for (auth.mode=open)"); break;
+    case auth::Identity::Kind::open:
+      tracer_.ok(ConnectionStage::auth, "no credential is asked for (auth.mode=open)");
+      break;
   }
 }
 
@@ -207,7 +214,8 @@ void Session::handle_unsubscribe(const wire::mqtt::Frame& frame) {
   if (!unsubscribe) return fault(unsubscribe.error());
   wire::mqtt::Suback unsuback{.type = wire::mqtt::PacketType::unsuback, .packet_id = unsubscribe->packet_id};
   for (const std::string_view filter : unsubscribe->filters) {
-    const auto found = std::ranges::find(subscriptions_, filter, [](const auto& s) { return std::string_view(s.first); });
+    const auto found =
+        std::ranges::find(subscriptions_, filter, [](const auto& s) { return std::string_view(s.first); });
     unsuback.reasons.push_back(found == subscriptions_.end() ? Reason::no_subscription_existed : Reason::success);
     if (found == subscriptions_.end()) continue;
     subscriptions_.erase(found);

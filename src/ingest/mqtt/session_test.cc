@@ -34,8 +34,9 @@ TEST_P(MqttBoth, takes_readings_on_both_topics) {
     EXPECT_EQ(ack->packet_id, id);
     EXPECT_EQ(ack->reason, Reason::success);
   }
-  EXPECT_EQ(node.rows(), (Lines{"pump-1@2026-01-01T00:00:00Z temperature=21.50", "pump-1@2026-01-01T00:00:01Z temperature=22.00",
-                                "pump-1@2026-01-01T00:00:02Z temperature=23.00", "pump-1@2026-01-01T00:00:03Z temperature=24.00"}));
+  EXPECT_EQ(node.rows(),
+            (Lines{"pump-1@2026-01-01T00:00:00Z temperature=21.50", "pump-1@2026-01-01T00:00:01Z temperature=22.00",
+                   "pump-1@2026-01-01T00:00:02Z temperature=23.00", "pump-1@2026-01-01T00:00:03Z temperature=24.00"}));
   EXPECT_EQ(node.metric("fluxgate_ingest_readings_total", {{"protocol", "mqtt"}}), 4);
 }
 
@@ -81,7 +82,8 @@ TEST_P(MqttBoth, acknowledges_in_order_across_partitions) {
   ASSERT_EQ(client.connect({.password = "key"}), Reason::success);
   std::string bytes;
   for (std::uint16_t id = 1; id <= 300; ++id)
-    bytes += client.publish_bytes("v1/devices/d" + std::to_string(id % 40) + "/telemetry", id % 7 == 0 ? "broken" : R"({"a":1})", id);
+    bytes += client.publish_bytes("v1/devices/d" + std::to_string(id % 40) + "/telemetry",
+                                  id % 7 == 0 ? "broken" : R"({"a":1})", id);
   ASSERT_TRUE(client.socket.send(bytes));
   for (std::uint16_t id = 1; id <= 300; ++id) {
     const auto ack = client.puback();
@@ -102,12 +104,18 @@ TEST_P(MqttBoth, refuses_one_bad_message_and_goes_on) {
     Reason reason;
     const char* note;
   } kCases[] = {
-      {kOwn, R"({"a":)", Reason::payload_format_invalid, "not JSON at byte offset 5: expected a value, but the text ends"},
-      {"v1/else", R"({"a":1})", Reason::topic_name_invalid, "topic 'v1/else' takes no readings: publish to v1/devices/{device}/telemetry or v1/telemetry"},
-      {"v1/devices/pump-2/telemetry", R"({"a":1})", Reason::not_authorized, "this credential is for device `pump-1`, not for `pump-2`"},
-      {kOwn, R"({"device":"pump-2","metrics":{"a":1}})", Reason::payload_format_invalid, "device: the payload names device 'pump-2', topic or credential 'pump-1'"},
-      {kOwn, R"({"a":{"b":1}})", Reason::payload_format_invalid, "a: expected a number, a boolean or a string, got an object"},
-      {kOwn, R"({"time":"now","a":1})", Reason::payload_format_invalid, "time: 'now' is not a time: expected RFC 3339, such as 2026-01-01T00:00:00Z"},
+      {kOwn, R"({"a":)", Reason::payload_format_invalid,
+       "not JSON at byte offset 5: expected a value, but the text ends"},
+      {"v1/else", R"({"a":1})", Reason::topic_name_invalid,
+       "topic 'v1/else' takes no readings: publish to v1/devices/{device}/telemetry or v1/telemetry"},
+      {"v1/devices/pump-2/telemetry", R"({"a":1})", Reason::not_authorized,
+       "this credential is for device `pump-1`, not for `pump-2`"},
+      {kOwn, R"({"device":"pump-2","metrics":{"a":1}})", Reason::payload_format_invalid,
+       "device: the payload names device 'pump-2', topic or credential 'pump-1'"},
+      {kOwn, R"({"a":{"b":1}})", Reason::payload_format_invalid,
+       "a: expected a number, a boolean or a string, got an object"},
+      {kOwn, R"({"time":"now","a":1})", Reason::payload_format_invalid,
+       "time: 'now' is not a time: expected RFC 3339, such as 2026-01-01T00:00:00Z"},
   };
   std::uint16_t id = 0;
   for (const auto& test : kCases) {
@@ -126,7 +134,9 @@ TEST_P(MqttBoth, refuses_one_bad_message_and_goes_on) {
   }
   EXPECT_EQ(node.readings(), std::size(kCases));
   const auto trace = node.trace("pump-1");
-  EXPECT_TRUE(std::ranges::find(trace, "failed parse: not JSON at byte offset 5: expected a value, but the text ends") != trace.end());
+  EXPECT_TRUE(
+      std::ranges::find(trace, "failed parse: not JSON at byte offset 5: expected a value, but the text ends") !=
+      trace.end());
   EXPECT_GE(node.metric("fluxgate_ingest_refused_total", {{"reason", "topic"}}), 1);
 }
 
@@ -276,7 +286,8 @@ TEST_P(MqttBoth, ends_on_qos_2_with_a_reason) {
   if (v5()) EXPECT_EQ(client.disconnected(), Reason::qos_not_supported);
   EXPECT_TRUE(client.ended());
   const auto trace = node.trace("pump-1");
-  EXPECT_TRUE(std::ranges::find(trace, "failed publish: disconnected: QoS 2 is not served: publish with QoS 1") != trace.end());
+  EXPECT_TRUE(std::ranges::find(trace, "failed publish: disconnected: QoS 2 is not served: publish with QoS 1") !=
+              trace.end());
 }
 
 TEST_P(MqttBoth, offers_batches_again_until_the_log_takes_them) {
@@ -420,7 +431,8 @@ TEST_P(MqttBoth, hands_readings_to_subscribers) {
   ASSERT_EQ(listener.connect({.client_id = "listener", .password = "key"}), Reason::success);
   MqttClient pump2(node, GetParam());
   ASSERT_EQ(pump2.connect({.client_id = "p2", .password = "token-pump-2"}), Reason::success);
-  const auto subscribe = [&](MqttClient& client, std::vector<std::pair<std::string_view, wire::mqtt::SubscribeOptions>> filters) {
+  const auto subscribe = [&](MqttClient& client,
+                             std::vector<std::pair<std::string_view, wire::mqtt::SubscribeOptions>> filters) {
     std::string bytes;
     wire::mqtt::encode(wire::mqtt::Subscribe{.packet_id = 9, .filters = std::move(filters)}, GetParam(), {}, bytes);
     EXPECT_TRUE(client.socket.send(bytes));
@@ -429,7 +441,8 @@ TEST_P(MqttBoth, hands_readings_to_subscribers) {
     return wire::mqtt::decode_suback(*frame, GetParam(), client.received)->reasons;
   };
   EXPECT_EQ(subscribe(listener, {{"v1/devices/+/telemetry", {.qos = 1}}}), (std::vector{Reason::success}));
-  const auto refused = subscribe(pump2, {{"v1/devices/pump-2/commands/#", {}}, {"v1/devices/+/telemetry", {}}, {"$share/g/a", {}}});
+  const auto refused =
+      subscribe(pump2, {{"v1/devices/pump-2/commands/#", {}}, {"v1/devices/+/telemetry", {}}, {"$share/g/a", {}}});
   ASSERT_EQ(refused.size(), 3u);
   EXPECT_EQ(refused[0], Reason::success);
   EXPECT_EQ(refused[1], v5() ? Reason::not_authorized : Reason::unspecified_error);
@@ -448,7 +461,8 @@ TEST_P(MqttBoth, hands_readings_to_subscribers) {
   EXPECT_TRUE(pump2.ping());  // heard nothing
 
   std::string bytes;
-  wire::mqtt::encode(wire::mqtt::Unsubscribe{.packet_id = 3, .filters = {"v1/devices/+/telemetry"}}, GetParam(), {}, bytes);
+  wire::mqtt::encode(wire::mqtt::Unsubscribe{.packet_id = 3, .filters = {"v1/devices/+/telemetry"}}, GetParam(), {},
+                     bytes);
   ASSERT_TRUE(listener.socket.send(bytes));
   EXPECT_EQ(to_string(listener.next()->type), "UNSUBACK");
   pump1.publish(kOwn, R"({"a":1})", 2);
@@ -492,8 +506,9 @@ TEST(MqttV5, resolves_topic_aliases) {
     properties.topic_alias = alias;
     std::string bytes;
     const std::string payload = R"({"a":1})";
-    wire::mqtt::encode(wire::mqtt::Publish{.qos = 1, .topic = topic, .packet_id = id, .payload = std::as_bytes(std::span(payload))},
-                       Version::v5, properties, bytes);
+    wire::mqtt::encode(
+        wire::mqtt::Publish{.qos = 1, .topic = topic, .packet_id = id, .payload = std::as_bytes(std::span(payload))},
+        Version::v5, properties, bytes);
     EXPECT_TRUE(client.socket.send(bytes));
   };
   publish(kOwn, 3, 1);

@@ -17,8 +17,8 @@ namespace flux::ingest::mqtt {
 class Session;
 
 /// Hands readings that devices published to MQTT subscribers of the same tenant on this node, with QoS 0: as they were
-/// sent, once they have passed admission and parsing. Sessions are kept by shard; a message crosses to a shard only when
-/// somebody subscribes there. A subscriber that reads too slowly misses messages (counted).
+/// sent, once they have passed admission and parsing. Sessions are kept by shard; a message crosses to a shard only
+/// when somebody subscribes there. A subscriber that reads too slowly misses messages (counted).
 class Subscribers {
  public:
   Subscribers(runtime::Shards& shards, Metrics& metrics);

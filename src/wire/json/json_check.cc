@@ -136,7 +136,14 @@ class Checker {
   bool escape() {
     ++at_;  // the backslash
     switch (peek()) {
-      case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': return ++at_, true;
+      case '"':
+      case '\\':
+      case '/':
+      case 'b':
+      case 'f':
+      case 'n':
+      case 'r':
+      case 't': return ++at_, true;
       case 'u': break;
       default: return fail("expected one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u after a backslash");
     }
@@ -174,7 +181,8 @@ class Checker {
     if (peek() == '-') ++at_;
     if (!digit()) return fail("expected a digit");
     if (peek() == '0') ++at_;
-    else while (digit()) ++at_;
+    else
+      while (digit()) ++at_;
     if (digit()) return fail("a number must not start with 0");
     bool integer = true;
     if (peek() == '.') {

@@ -168,14 +168,15 @@ struct TelemetryReader::Impl {
     std::memcpy(buffer.data(), text.data(), text.size());
     std::memset(buffer.data() + text.size(), 0, simdjson::SIMDJSON_PADDING);
     if (parser.capacity() < text.size() || parser.max_depth() != limits.max_depth + kDepthSlack) {
-      if (const auto error = parser.allocate(std::max<std::size_t>(text.size() * 3 / 2, 4096), limits.max_depth + kDepthSlack))
+      if (const auto error =
+              parser.allocate(std::max<std::size_t>(text.size() * 3 / 2, 4096), limits.max_depth + kDepthSlack))
         return error;
     }
     return parser.parse(buffer.data(), text.size(), false);
   }
 
   static bool lone_surrogate(std::string_view text) {
-    for (const char* at = text.data(), *end = at + text.size();;) {
+    for (const char *at = text.data(), *end = at + text.size();;) {
       at = static_cast<const char*>(std::memchr(at, '\\', static_cast<std::size_t>(end - at)));
       if (at == nullptr) return false;
       if (end - at >= 3 && at[1] == 'u' && (at[2] == 'd' || at[2] == 'D')) return true;  // worth the slow check
@@ -334,8 +335,8 @@ struct TelemetryReader::Impl {
     if (envelope.has_device) {
       if (envelope.device.type() != element_type::STRING || is_mark(envelope.device)) {
         forget_device();
-        return fail(ErrorCode::invalid_argument, std::string("expected a string, got ").append(kind_of(envelope.device)),
-                    "device");
+        return fail(ErrorCode::invalid_argument,
+                    std::string("expected a string, got ").append(kind_of(envelope.device)), "device");
       }
       name = text_of(envelope.device);
       if (name.empty()) {
@@ -376,8 +377,9 @@ struct TelemetryReader::Impl {
       case element_type::DOUBLE: return time_from_unix(value.get_double().value_unsafe());
       case element_type::UINT64: break;
       default:
-        return fail(ErrorCode::invalid_argument,
-                    std::string("expected RFC 3339 text or a Unix number (s, ms, µs or ns), got ").append(kind_of(value)));
+        return fail(
+            ErrorCode::invalid_argument,
+            std::string("expected RFC 3339 text or a Unix number (s, ms, µs or ns), got ").append(kind_of(value)));
     }
     return fail(ErrorCode::invalid_argument, "expected a time between 1677-09-22 and 2262-04-11");
   }
@@ -390,7 +392,9 @@ struct TelemetryReader::Impl {
     auto& layouts = rows->layouts_;
     for (std::size_t i = 0; i < layouts.size(); ++i) {
       if (!matches(layouts[i], metrics, flat)) continue;
-      if (i != 0) std::rotate(layouts.begin(), layouts.begin() + static_cast<std::ptrdiff_t>(i), layouts.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      if (i != 0)
+        std::rotate(layouts.begin(), layouts.begin() + static_cast<std::ptrdiff_t>(i),
+                    layouts.begin() + static_cast<std::ptrdiff_t>(i) + 1);
       return add_row(layouts.front().shape, metrics, flat, place, under, has_time, time);
     }
     learn(metrics, flat, place, under, has_time, time);
@@ -494,7 +498,8 @@ struct TelemetryReader::Impl {
       names = true;
       if (pair.value.type() != element_type::NULL_VALUE) return;
     }
-    refuse(place, under, "", names ? "every value is null: expected at least one" : "has no values: expected at least one");
+    refuse(place, under, "",
+           names ? "every value is null: expected at least one" : "has no values: expected at least one");
   }
 
   // --- rows that no layout fits ---
@@ -506,14 +511,16 @@ struct TelemetryReader::Impl {
     std::uint32_t field = RowLayout::kNotStored;
   };
 
-  void learn(const dom::object& metrics, bool flat, const Place& place, std::string_view under, bool has_time, Time time) {
+  void learn(const dom::object& metrics, bool flat, const Place& place, std::string_view under, bool has_time,
+             Time time) {
     std::vector<Candidate> candidates;
     bool repeatable = true;  // the names can be a layout: none was refused
     for (const dom::key_value_pair pair : metrics) {
       if (is_reserved(flat, pair.key)) continue;
       if (candidates.size() == limits.max_metrics) {
         refuse(place, under, "",
-               "has more than " + std::to_string(limits.max_metrics) + " values: the limit for one reading", ErrorCode::too_large);
+               "has more than " + std::to_string(limits.max_metrics) + " values: the limit for one reading",
+               ErrorCode::too_large);
         return;
       }
       candidates.push_back({pair.key, pair.value});
@@ -523,7 +530,8 @@ struct TelemetryReader::Impl {
     std::vector<FieldDef> fields;
     for (Candidate& candidate : candidates) {
       if (auto reason = unusable_name(candidate); !reason.empty()) {
-        refuse_value(place, under, shortened(candidate.name, limits.max_name_bytes), {ErrorCode::invalid_argument, std::move(reason), ""});
+        refuse_value(place, under, shortened(candidate.name, limits.max_name_bytes),
+                     {ErrorCode::invalid_argument, std::move(reason), ""});
         repeatable = false;
         continue;
       }
@@ -630,12 +638,14 @@ struct TelemetryReader::Impl {
     if (given == element_type::OBJECT || given == element_type::ARRAY)
       return invalid(std::string("expected a number, a boolean or a string, got ").append(kind_of(value)));
     if (given == element_type::STRING && type == ValueType::string)
-      return {ErrorCode::too_large, "the text is longer than " + std::to_string(limits.max_string_bytes) + " bytes", {}};
+      return {
+          ErrorCode::too_large, "the text is longer than " + std::to_string(limits.max_string_bytes) + " bytes", {}};
     if (is_number(given) && (type == ValueType::int64 || type == ValueType::uint64)) {
       return invalid(std::string("this metric is ").append(to_string(type)) + ": " + number_text(value) +
                      " is no integer in its range");
     }
-    std::string message = std::string("this metric is ").append(to_string(type)).append(", got ").append(kind_of(value));
+    std::string message =
+        std::string("this metric is ").append(to_string(type)).append(", got ").append(kind_of(value));
     if (given == element_type::STRING) message += " (\"" + shortened(text_of(value), 32) + "\")";
     return invalid(std::move(message));
   }
@@ -660,7 +670,8 @@ struct TelemetryReader::Impl {
 
   void refuse(const Place& place, Error error, std::string_view under = {}) {
     if (!count_refusal()) return;
-    error.field = place.path(under.empty() ? std::string_view(error.field) : under, under.empty() ? std::string_view() : std::string_view(error.field));
+    error.field = place.path(under.empty() ? std::string_view(error.field) : under,
+                             under.empty() ? std::string_view() : std::string_view(error.field));
     outcome->refusals.push_back({place.index, std::move(error)});
   }
 
@@ -697,9 +708,9 @@ struct TelemetryReader::Impl {
   std::string_view device_name;
   bool have_device = false;
 
-  std::vector<Cell> cells;      // of the row at hand
-  std::vector<Absent> absent;   // its fields without a value, and what stood there
-  std::vector<Text> strings;    // its texts, copied into the heap when the row is added
+  std::vector<Cell> cells;     // of the row at hand
+  std::vector<Absent> absent;  // its fields without a value, and what stood there
+  std::vector<Text> strings;   // its texts, copied into the heap when the row is added
 };
 
 TelemetryReader::TelemetryReader(TelemetryLimits limits) : impl_(std::make_unique<Impl>(limits)) {}

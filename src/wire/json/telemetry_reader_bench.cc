@@ -28,7 +28,8 @@ void run(benchmark::State& state, const std::string& text, TelemetryForm form) {
 void readings_of_one_value(benchmark::State& state) {
   std::string text = R"({"device":"pump-1","readings":[)";
   for (int i = 0; i < 100; ++i)
-    text += std::string(i ? "," : "") + R"({"time":)" + std::to_string(1767225600000 + i) + R"(,"metrics":{"temperature":)" + std::to_string(20 + i * 0.01) + "}}";
+    text += std::string(i ? "," : "") + R"({"time":)" + std::to_string(1767225600000 + i) +
+            R"(,"metrics":{"temperature":)" + std::to_string(20 + i * 0.01) + "}}";
   run(state, text + "]}", TelemetryForm::enveloped);
 }
 BENCHMARK(readings_of_one_value);
@@ -37,7 +38,8 @@ BENCHMARK(readings_of_one_value);
 void array_of_one_value(benchmark::State& state) {
   std::string text = "[";
   for (int i = 0; i < 100; ++i)
-    text += std::string(i ? "," : "") + R"({"device":"pump-1","time":"2026-01-01T00:00:0)" + std::to_string(i % 10) + R"(.250Z","metrics":{"temperature":)" + std::to_string(20 + i * 0.01) + "}}";
+    text += std::string(i ? "," : "") + R"({"device":"pump-1","time":"2026-01-01T00:00:0)" + std::to_string(i % 10) +
+            R"(.250Z","metrics":{"temperature":)" + std::to_string(20 + i * 0.01) + "}}";
   run(state, text + "]", TelemetryForm::enveloped);
 }
 BENCHMARK(array_of_one_value);
@@ -46,7 +48,8 @@ BENCHMARK(array_of_one_value);
 void readings_of_five_values(benchmark::State& state) {
   std::string text = R"({"device":"pump-1","readings":[)";
   for (int i = 0; i < 20; ++i)
-    text += std::string(i ? "," : "") + R"({"time":)" + std::to_string(1767225600000 + i) + R"(,"metrics":{"temperature":21.5,"pressure":1013.25,"humidity":40,"vibration":0.0125,"running":true}})";
+    text += std::string(i ? "," : "") + R"({"time":)" + std::to_string(1767225600000 + i) +
+            R"(,"metrics":{"temperature":21.5,"pressure":1013.25,"humidity":40,"vibration":0.0125,"running":true}})";
   run(state, text + "]}", TelemetryForm::enveloped);
 }
 BENCHMARK(readings_of_five_values);
@@ -61,4 +64,3 @@ BENCHMARK(single_with_time);
 
 }  // namespace
 }  // namespace flux::wire::json
-

@@ -6,7 +6,8 @@
 #include "wire/json/telemetry_reader.h"
 #include "wire/json/testing.h"
 
-/// Whatever arrives, the reader counts what it wrote, takes nothing from text that is not JSON, and says the same twice.
+/// Whatever arrives, the reader counts what it wrote, takes nothing from text that is not JSON, and says the same
+/// twice.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace flux::wire::json;
   if (size == 0) return 0;

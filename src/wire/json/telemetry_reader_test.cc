@@ -35,7 +35,8 @@ class Reading : public ::testing::Test {
 };
 
 TEST_F(Reading, takes_a_single_reading) {
-  ASSERT_TRUE(read(R"({"device":"pump-1","time":"2026-01-01T00:00:00Z","metrics":{"temperature":21.5,"on":true,"mode":"auto"}})"));
+  ASSERT_TRUE(read(
+      R"({"device":"pump-1","time":"2026-01-01T00:00:00Z","metrics":{"temperature":21.5,"on":true,"mode":"auto"}})"));
   EXPECT_EQ(rows(), "pump-1@2026-01-01T00:00:00Z temperature=21.5 on=true mode='auto'\n");
   EXPECT_EQ(outcome.rows, 1u);
   EXPECT_EQ(outcome.readings, 3u);
@@ -48,12 +49,14 @@ TEST_F(Reading, takes_device_and_time_after_the_metrics) {
 }
 
 TEST_F(Reading, takes_an_array_of_several_devices) {
-  ASSERT_TRUE(read(R"([{"device":"a","time":1767225600000,"metrics":{"x":1}},{"device":"b","time":1767225600000,"metrics":{"x":2}}])"));
+  ASSERT_TRUE(read(
+      R"([{"device":"a","time":1767225600000,"metrics":{"x":1}},{"device":"b","time":1767225600000,"metrics":{"x":2}}])"));
   EXPECT_EQ(rows(), "a@2026-01-01T00:00:00Z x=1\nb@2026-01-01T00:00:00Z x=2\n");
 }
 
 TEST_F(Reading, takes_readings_of_one_device) {
-  ASSERT_TRUE(read(R"({"device":"a","readings":[{"time":1767225600,"metrics":{"x":1}},{"time":1767225601,"metrics":{"x":2}}]})"));
+  ASSERT_TRUE(read(
+      R"({"device":"a","readings":[{"time":1767225600,"metrics":{"x":1}},{"time":1767225601,"metrics":{"x":2}}]})"));
   EXPECT_EQ(rows(), "a@2026-01-01T00:00:00Z x=1\na@2026-01-01T00:00:01Z x=2\n");
 }
 
@@ -105,8 +108,9 @@ TEST_F(Reading, treats_null_as_no_value) {
   ASSERT_TRUE(read(R"({"time":3,"metrics":{"a":3,"b":3}})"));
   ASSERT_TRUE(read(R"({"time":4,"metrics":{"a":null,"b":4}})"));
   ASSERT_TRUE(read(R"({"time":5,"metrics":{"a":5,"b":null}})"));
-  EXPECT_EQ(rows(), "self@1970-01-01T00:00:01Z b=1\nself@1970-01-01T00:00:02Z b=2\n"
-                    "self@1970-01-01T00:00:03Z a=3 b=3\nself@1970-01-01T00:00:04Z b=4\nself@1970-01-01T00:00:05Z a=5\n");
+  EXPECT_EQ(rows(),
+            "self@1970-01-01T00:00:01Z b=1\nself@1970-01-01T00:00:02Z b=2\n"
+            "self@1970-01-01T00:00:03Z a=3 b=3\nself@1970-01-01T00:00:04Z b=4\nself@1970-01-01T00:00:05Z a=5\n");
   EXPECT_EQ(outcome.refused, 0u);
   ASSERT_TRUE(read(R"({"metrics":{"a":null,"b":null}})"));
   EXPECT_EQ(refusals(), "0 metrics: every value is null: expected at least one\n");
@@ -126,21 +130,26 @@ TEST_F(Reading, holds_integers_exactly_where_the_metric_is_an_integer) {
   sink.types = {{"i", ValueType::int64}, {"u", ValueType::uint64}};
   ASSERT_TRUE(read(R"({"time":1,"metrics":{"i":-9007199254740993,"u":18446744073709551615,"d":9007199254740993}})"));
   ASSERT_TRUE(read(R"({"time":2,"metrics":{"i":5.0,"u":5e0,"d":12345678901234567890123}})"));
-  EXPECT_EQ(rows(), "self@1970-01-01T00:00:01Z i=-9007199254740993 u=18446744073709551615u d=9007199254740992\n"
-                    "self@1970-01-01T00:00:02Z i=5 u=5u d=1.2345678901234568e+22\n");
+  EXPECT_EQ(rows(),
+            "self@1970-01-01T00:00:01Z i=-9007199254740993 u=18446744073709551615u d=9007199254740992\n"
+            "self@1970-01-01T00:00:02Z i=5 u=5u d=1.2345678901234568e+22\n");
   ASSERT_TRUE(read(R"({"time":3,"metrics":{"i":9223372036854775808,"u":-1,"d":1}})"));
-  EXPECT_EQ(refusals(), "0 metrics.i: this metric is int64: 9223372036854775808 is no integer in its range\n"
-                        "0 metrics.u: this metric is uint64: -1 is no integer in its range\n");
+  EXPECT_EQ(refusals(),
+            "0 metrics.i: this metric is int64: 9223372036854775808 is no integer in its range\n"
+            "0 metrics.u: this metric is uint64: -1 is no integer in its range\n");
   ASSERT_TRUE(read(R"({"i":1.5,"u":1e30})"));
-  EXPECT_EQ(refusals(), "0 i: this metric is int64: 1.5 is no integer in its range\n"
-                        "0 u: this metric is uint64: 1e+30 is no integer in its range\n");
+  EXPECT_EQ(refusals(),
+            "0 i: this metric is int64: 1.5 is no integer in its range\n"
+            "0 u: this metric is uint64: 1e+30 is no integer in its range\n");
 }
 
 TEST_F(Reading, refuses_numbers_beyond_double_by_value) {
-  ASSERT_TRUE(read(R"([{"time":1,"metrics":{"a":1e400,"b":2}},{"time":-1e999,"metrics":{"b":3}},{"time":3,"metrics":{"b":4}}])"));
+  ASSERT_TRUE(read(
+      R"([{"time":1,"metrics":{"a":1e400,"b":2}},{"time":-1e999,"metrics":{"b":3}},{"time":3,"metrics":{"b":4}}])"));
   EXPECT_EQ(rows(), "self@1970-01-01T00:00:01Z b=2\nself@1970-01-01T00:00:03Z b=4\n");
-  EXPECT_EQ(refusals(), "0 [0].metrics.a: the number is beyond the range of a double\n"
-                        "1 [1].time: expected a time between 1677-09-22 and 2262-04-11\n");
+  EXPECT_EQ(refusals(),
+            "0 [0].metrics.a: the number is beyond the range of a double\n"
+            "1 [1].time: expected a time between 1677-09-22 and 2262-04-11\n");
 }
 
 TEST_F(Reading, refuses_what_is_not_json_before_anything_of_it_counts) {
@@ -154,7 +163,8 @@ TEST_F(Reading, refuses_what_is_not_json_before_anything_of_it_counts) {
       {R"({a:1})", "not JSON at byte offset 1: expected a name in double quotes"},
       {R"({'a':1})", "not JSON at byte offset 1: expected a name in double quotes"},
       {R"({"a":1,})", "not JSON at byte offset 7: expected a name in double quotes"},
-      {R"({"a":"\q"})", "not JSON at byte offset 7: expected one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u after a backslash"},
+      {R"({"a":"\q"})",
+       "not JSON at byte offset 7: expected one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u after a backslash"},
       {R"({"a":"\udc00"})", "not JSON at byte offset 12: a low surrogate without its high one"},
       {R"({"a":"\ud800"})", "not JSON at byte offset 12: expected the low surrogate \\uDC00 to \\uDFFF"},
       {"{\"a\":\"\xff\"}", "not JSON at byte offset 6: not valid UTF-8"},
@@ -182,29 +192,34 @@ TEST_F(Reading, keeps_escaped_text_and_names) {
 }
 
 TEST_F(Reading, holds_its_limits) {
-  TelemetryReader tight({.max_rows = 2, .max_metrics = 2, .max_name_bytes = 4, .max_string_bytes = 3, .max_depth = 4, .max_refusals = 2});
+  TelemetryReader tight(
+      {.max_rows = 2, .max_metrics = 2, .max_name_bytes = 4, .max_string_bytes = 3, .max_depth = 4, .max_refusals = 2});
   const auto refused = [&](std::string_view text) {
     auto result = tight.read(text, TelemetryForm::any, sink, outcome);
     return result ? refusals() : result.error().message;
   };
   EXPECT_EQ(refused(R"([{"a":1},{"a":1},{"a":1}])"), "the array has 3 items, at most 2 are taken in one message");
   EXPECT_EQ(refused(R"({"a":1,"b":2,"c":3})"), "0 : has more than 2 values: the limit for one reading\n");
-  EXPECT_EQ(refused(R"({"abcde":1,"a":"wxyz"})"), "0 abcd…: the name is longer than 4 bytes\n"
-                                                  "0 a: the text is longer than 3 bytes\n");
+  EXPECT_EQ(refused(R"({"abcde":1,"a":"wxyz"})"),
+            "0 abcd…: the name is longer than 4 bytes\n"
+            "0 a: the text is longer than 3 bytes\n");
   EXPECT_EQ(refused(R"({"":1,"\u0007":1})"), "0 : a metric needs a name\n0 \a: the name has a control character\n");
   EXPECT_EQ(refused(R"([[[[[[[[1]]]]]]]])"), "not JSON at byte offset 4: nested more than 4 levels deep");
   EXPECT_EQ(refused(R"([1,2])"), "0 [0]: expected an object, got a number\n1 [1]: expected an object, got a number\n");
-  EXPECT_EQ(refused(R"([{"a":[],"b":{}},{"a":[]}])").size(), std::string("0 [0].a: expected a number, a boolean or a string, got an array\n").size() * 2 + 1);
+  EXPECT_EQ(refused(R"([{"a":[],"b":{}},{"a":[]}])").size(),
+            std::string("0 [0].a: expected a number, a boolean or a string, got an array\n").size() * 2 + 1);
   EXPECT_EQ(outcome.refused, 3u);
   EXPECT_EQ(outcome.refusals.size(), 2u);
 }
 
 TEST_F(Reading, refuses_a_device_that_the_sink_refuses_and_goes_on) {
   sink.forbidden = "other";
-  ASSERT_TRUE(read(R"([{"device":"other","metrics":{"a":1}},{"device":"mine","time":1,"metrics":{"a":1}},{"device":"other","metrics":{"a":1}},{"device":7,"metrics":{"a":1}},{"device":"","metrics":{"a":1}}])"));
+  ASSERT_TRUE(read(
+      R"([{"device":"other","metrics":{"a":1}},{"device":"mine","time":1,"metrics":{"a":1}},{"device":"other","metrics":{"a":1}},{"device":7,"metrics":{"a":1}},{"device":"","metrics":{"a":1}}])"));
   EXPECT_EQ(rows(), "mine@1970-01-01T00:00:01Z a=1\n");
-  EXPECT_EQ(refusals(), "0 [0].device: not yours\n2 [2].device: not yours\n3 [3].device: expected a string, got a number\n"
-                        "4 [4].device: must not be empty\n");
+  EXPECT_EQ(refusals(),
+            "0 [0].device: not yours\n2 [2].device: not yours\n3 [3].device: expected a string, got a number\n"
+            "4 [4].device: must not be empty\n");
   ASSERT_TRUE(read(R"({"device":"other","readings":[{"metrics":{"a":1}}]})"));
   EXPECT_EQ(refusals(), "0 device: not yours\n");
   EXPECT_EQ(outcome.refused, 1u);
@@ -229,21 +244,24 @@ TEST_F(Reading, reuses_shapes_between_layouts) {
 /// Any JSON value as text, biased towards telemetry.
 rc::Gen<std::string> json_text(int depth) {
   using rc::gen::just;
-  const auto scalar = rc::gen::element<std::string>("1", "-0.5e3", "true", "false", "null", "\"x\"", "\"\\u00e9\"", "1e400",
-                                                    "123456789012345678901", "\"2026-01-01T00:00:00Z\"", "18446744073709551615", "9223372036854775808", "1767225600");
+  const auto scalar = rc::gen::element<std::string>("1", "-0.5e3", "true", "false", "null", "\"x\"", "\"\\u00e9\"",
+                                                    "1e400", "123456789012345678901", "\"2026-01-01T00:00:00Z\"",
+                                                    "18446744073709551615", "9223372036854775808", "1767225600");
   if (depth == 0) return scalar;
   const auto name = rc::gen::element<std::string>("a", "b", "time", "device", "metrics", "readings", "");
-  const auto object = rc::gen::map(rc::gen::container<std::vector<std::pair<std::string, std::string>>>(rc::gen::pair(name, json_text(depth - 1))),
-                                   [](const std::vector<std::pair<std::string, std::string>>& members) {
-                                     std::string text = "{";
-                                     for (const auto& [key, value] : members) text += (text.size() > 1 ? ",\"" : "\"") + key + "\": " + value;
-                                     return text + "}";
-                                   });
-  const auto array = rc::gen::map(rc::gen::container<std::vector<std::string>>(json_text(depth - 1)), [](const std::vector<std::string>& items) {
-    std::string text = "[";
-    for (const auto& item : items) text += (text.size() > 1 ? " ," : "") + item;
-    return text + "]";
-  });
+  const auto object = rc::gen::map(
+      rc::gen::container<std::vector<std::pair<std::string, std::string>>>(rc::gen::pair(name, json_text(depth - 1))),
+      [](const std::vector<std::pair<std::string, std::string>>& members) {
+        std::string text = "{";
+        for (const auto& [key, value] : members) text += (text.size() > 1 ? ",\"" : "\"") + key + "\": " + value;
+        return text + "}";
+      });
+  const auto array = rc::gen::map(rc::gen::container<std::vector<std::string>>(json_text(depth - 1)),
+                                  [](const std::vector<std::string>& items) {
+                                    std::string text = "[";
+                                    for (const auto& item : items) text += (text.size() > 1 ? " ," : "") + item;
+                                    return text + "]";
+                                  });
   return rc::gen::weightedOneOf<std::string>({{2, scalar}, {3, object}, {2, array}});
 }
 
@@ -271,7 +289,8 @@ TEST(JsonCheck, agrees_with_simdjson_on_broken_text) {
     std::string text = *rc::gen::resize(6, json_text(3));
     if (!text.empty()) {
       const auto at = *rc::gen::inRange<std::size_t>(0, text.size());
-      text[at] = *rc::gen::element('{', '}', '[', ']', ',', ':', '"', '\\', '0', '1', '-', '.', 'e', 'n', ' ', '\n', 'u', '\x01', '\xC3');
+      text[at] = *rc::gen::element('{', '}', '[', ']', ',', ':', '"', '\\', '0', '1', '-', '.', 'e', 'n', ' ', '\n',
+                                   'u', '\x01', '\xC3');
     }
     std::vector<WideNumber> wide;
     const auto fault = check_json(text, 1000, &wide);

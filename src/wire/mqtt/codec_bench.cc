@@ -10,7 +10,10 @@ void publish_and_puback(benchmark::State& state, Version version) {
   std::string input;
   const std::string payload = R"({"temperature":21.5})";
   for (std::uint16_t id = 1; id <= 100; ++id) {
-    encode(Publish{.qos = 1, .topic = "v1/devices/pump-1/telemetry", .packet_id = id, .payload = std::as_bytes(std::span(payload))},
+    encode(Publish{.qos = 1,
+                   .topic = "v1/devices/pump-1/telemetry",
+                   .packet_id = id,
+                   .payload = std::as_bytes(std::span(payload))},
            version, {}, input);
   }
   Properties properties;

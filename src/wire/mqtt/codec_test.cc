@@ -110,8 +110,10 @@ TEST(MqttCodec, names_what_is_wrong) {
     Reason reason;
   } kCases[] = {
       {"00 00", Version::v5, "a packet of the reserved type 0", Reason::malformed_packet},
-      {"30 ff ff ff ff 01", Version::v5, "PUBLISH: the remaining length has more than four bytes", Reason::malformed_packet},
-      {"30 ff ff ff 7f", Version::v5, "PUBLISH of 268435460 bytes, at most 1048576 are taken", Reason::packet_too_large},
+      {"30 ff ff ff ff 01", Version::v5, "PUBLISH: the remaining length has more than four bytes",
+       Reason::malformed_packet},
+      {"30 ff ff ff 7f", Version::v5, "PUBLISH of 268435460 bytes, at most 1048576 are taken",
+       Reason::packet_too_large},
       {"36 05 00 01 61 00 01", Version::v3_1_1, "PUBLISH: its QoS is 3", Reason::malformed_packet},
       {"38 03 00 01 61", Version::v3_1_1, "PUBLISH: DUP with QoS 0", Reason::malformed_packet},
       {"32 05 00 01 61 00 00", Version::v3_1_1, "PUBLISH: the packet identifier is 0", Reason::protocol_error},
@@ -121,13 +123,16 @@ TEST(MqttCodec, names_what_is_wrong) {
       {"30 03 00 01 23", Version::v3_1_1, "PUBLISH: the topic has a wildcard", Reason::topic_name_invalid},
       {"30 02 00 00", Version::v3_1_1, "PUBLISH: the topic is empty", Reason::protocol_error},
       {"30 03 00 00 00", Version::v5, "PUBLISH: the topic is empty", Reason::protocol_error},
-      {"30 83 00 00 01 61", Version::v5, "PUBLISH: its remaining length is longer than needed", Reason::malformed_packet},
+      {"30 83 00 00 01 61", Version::v5, "PUBLISH: its remaining length is longer than needed",
+       Reason::malformed_packet},
       {"30 07 00 01 61 03 23 00 00", Version::v5, "PUBLISH: topic_alias is 0", Reason::topic_alias_invalid},
       {"30 06 00 01 61 02 01 02", Version::v5, "PUBLISH: payload_format is neither 0 nor 1", Reason::protocol_error},
       {"30 08 00 01 61 04 01 01 01 01", Version::v5, "PUBLISH: payload_format stands twice", Reason::protocol_error},
-      {"30 07 00 01 61 03 21 00 01", Version::v5, "PUBLISH: must not have the property receive_maximum", Reason::protocol_error},
+      {"30 07 00 01 61 03 21 00 01", Version::v5, "PUBLISH: must not have the property receive_maximum",
+       Reason::protocol_error},
       {"30 06 00 01 61 02 7e 00", Version::v5, "PUBLISH: has an unknown property 126", Reason::malformed_packet},
-      {"30 05 00 01 61 80 00", Version::v5, "PUBLISH: the length of its properties is longer than needed", Reason::malformed_packet},
+      {"30 05 00 01 61 80 00", Version::v5, "PUBLISH: the length of its properties is longer than needed",
+       Reason::malformed_packet},
       {"30 04 00 01 61 05", Version::v5, "PUBLISH: ends within its properties", Reason::malformed_packet},
       {"40 02 00 00", Version::v5, "PUBACK: the packet identifier is 0", Reason::protocol_error},
       {"41 02 00 01", Version::v5, "PUBACK: its fixed header has flags 1", Reason::malformed_packet},
@@ -137,8 +142,10 @@ TEST(MqttCodec, names_what_is_wrong) {
       {"82 02 00 01", Version::v3_1_1, "SUBSCRIBE: has no topic filter", Reason::protocol_error},
       {"82 06 00 01 00 01 61 03", Version::v3_1_1, "SUBSCRIBE: asks for QoS 3", Reason::malformed_packet},
       {"82 06 00 01 00 01 61 04", Version::v3_1_1, "SUBSCRIBE: sets reserved options", Reason::malformed_packet},
-      {"82 08 00 01 00 00 03 61 23 62 00", Version::v5, "SUBSCRIBE: ends within the options of a topic filter", Reason::malformed_packet},
-      {"82 09 00 01 00 00 03 61 23 62 00", Version::v5, "SUBSCRIBE: 'a#b' is no topic filter", Reason::topic_filter_invalid},
+      {"82 08 00 01 00 00 03 61 23 62 00", Version::v5, "SUBSCRIBE: ends within the options of a topic filter",
+       Reason::malformed_packet},
+      {"82 09 00 01 00 00 03 61 23 62 00", Version::v5, "SUBSCRIBE: 'a#b' is no topic filter",
+       Reason::topic_filter_invalid},
       {"a2 02 00 01", Version::v3_1_1, "UNSUBSCRIBE: has no topic filter", Reason::protocol_error},
       {"c0 01 00", Version::v5, "PINGREQ: bytes after its last field", Reason::malformed_packet},
       {"e0 01 05", Version::v5, "DISCONNECT: has the unknown reason code 5", Reason::malformed_packet},
@@ -146,13 +153,20 @@ TEST(MqttCodec, names_what_is_wrong) {
       {"f0 00", Version::v3_1_1, "AUTH is not expected here", Reason::protocol_error},
       {"20 02 02 00", Version::v3_1_1, "CONNACK: reserved flags are set", Reason::malformed_packet},
       {"20 02 01 05", Version::v3_1_1, "CONNACK: session present with a refusal", Reason::protocol_error},
-      {"10 0c 00 04 4d 51 54 54 03 02 00 00 00 00", Version::v3_1_1, "CONNECT: protocol version 3: expected 4 (MQTT 3.1.1) or 5", Reason::unsupported_version},
-      {"10 0c 00 04 4d 51 54 55 04 02 00 00 00 00", Version::v3_1_1, "CONNECT: the protocol name is not MQTT", Reason::unsupported_version},
-      {"10 0c 00 04 4d 51 54 54 04 03 00 00 00 00", Version::v3_1_1, "CONNECT: the reserved flag is set", Reason::malformed_packet},
-      {"10 0c 00 04 4d 51 54 54 04 00 00 00 00 00", Version::v3_1_1, "CONNECT: an empty client identifier needs a clean session", Reason::client_id_invalid},
-      {"10 0c 00 04 4d 51 54 54 04 42 00 00 00 00", Version::v3_1_1, "CONNECT: a password without a user name", Reason::malformed_packet},
-      {"10 0c 00 04 4d 51 54 54 04 12 00 00 00 00", Version::v3_1_1, "CONNECT: will QoS or will retain without a will", Reason::malformed_packet},
-      {"10 10 00 04 4d 51 54 54 05 02 00 00 03 21 00 00 00 00", Version::v5, "CONNECT: receive_maximum is 0", Reason::protocol_error},
+      {"10 0c 00 04 4d 51 54 54 03 02 00 00 00 00", Version::v3_1_1,
+       "CONNECT: protocol version 3: expected 4 (MQTT 3.1.1) or 5", Reason::unsupported_version},
+      {"10 0c 00 04 4d 51 54 55 04 02 00 00 00 00", Version::v3_1_1, "CONNECT: the protocol name is not MQTT",
+       Reason::unsupported_version},
+      {"10 0c 00 04 4d 51 54 54 04 03 00 00 00 00", Version::v3_1_1, "CONNECT: the reserved flag is set",
+       Reason::malformed_packet},
+      {"10 0c 00 04 4d 51 54 54 04 00 00 00 00 00", Version::v3_1_1,
+       "CONNECT: an empty client identifier needs a clean session", Reason::client_id_invalid},
+      {"10 0c 00 04 4d 51 54 54 04 42 00 00 00 00", Version::v3_1_1, "CONNECT: a password without a user name",
+       Reason::malformed_packet},
+      {"10 0c 00 04 4d 51 54 54 04 12 00 00 00 00", Version::v3_1_1, "CONNECT: will QoS or will retain without a will",
+       Reason::malformed_packet},
+      {"10 10 00 04 4d 51 54 54 05 02 00 00 03 21 00 00 00 00", Version::v5, "CONNECT: receive_maximum is 0",
+       Reason::protocol_error},
   };
   for (const auto& test : kCases) {
     const std::string bytes = from_hex(test.hex);
@@ -258,7 +272,8 @@ std::string random_packet(Version version) {
     case 0: {
       Connect connect{.version = version, .clean_start = true, .keep_alive = number16(), .client_id = arena.text()};
       Properties will_properties = random_properties(arena);
-      if (flip()) connect.will = Will{arena.topic(), arena.binary(), static_cast<std::uint8_t>(*rc::gen::inRange(0, 3)), flip()};
+      if (flip())
+        connect.will = Will{arena.topic(), arena.binary(), static_cast<std::uint8_t>(*rc::gen::inRange(0, 3)), flip()};
       if (flip()) connect.user_name = arena.text();
       if (connect.user_name && flip()) connect.password = arena.binary();
       encode(connect, properties, will_properties, out);
@@ -273,16 +288,33 @@ std::string random_packet(Version version) {
       encode(publish, version, properties, out);
       break;
     }
-    case 3: encode(Ack{.type = *rc::gen::element(PacketType::puback, PacketType::pubrec, PacketType::pubrel, PacketType::pubcomp), .packet_id = number16()}, version, properties, out); break;
+    case 3:
+      encode(Ack{.type =
+                     *rc::gen::element(PacketType::puback, PacketType::pubrec, PacketType::pubrel, PacketType::pubcomp),
+                 .packet_id = number16()},
+             version, properties, out);
+      break;
     case 4: {
       Subscribe subscribe{.packet_id = number16(), .filters = {{arena.topic(), {.qos = 1}}}};
-      if (flip()) subscribe.filters.emplace_back("$share/g/+/#", SubscribeOptions{.qos = 2, .retain_as_published = version == Version::v5});
+      if (flip())
+        subscribe.filters.emplace_back("$share/g/+/#",
+                                       SubscribeOptions{.qos = 2, .retain_as_published = version == Version::v5});
       encode(subscribe, version, properties, out);
       break;
     }
-    case 5: encode(Suback{.type = PacketType::suback, .packet_id = number16(), .reasons = {Reason::granted_qos_2, Reason::unspecified_error}}, version, properties, out); break;
-    case 6: encode(Suback{.type = PacketType::unsuback, .packet_id = number16(), .reasons = {Reason::success}}, version, properties, out); break;
-    case 7: encode(Unsubscribe{.packet_id = number16(), .filters = {arena.topic(), "a/+"}}, version, properties, out); break;
+    case 5:
+      encode(Suback{.type = PacketType::suback,
+                    .packet_id = number16(),
+                    .reasons = {Reason::granted_qos_2, Reason::unspecified_error}},
+             version, properties, out);
+      break;
+    case 6:
+      encode(Suback{.type = PacketType::unsuback, .packet_id = number16(), .reasons = {Reason::success}}, version,
+             properties, out);
+      break;
+    case 7:
+      encode(Unsubscribe{.packet_id = number16(), .filters = {arena.topic(), "a/+"}}, version, properties, out);
+      break;
     default: encode(Notice{.type = PacketType::disconnect}, version, properties, out); break;
   }
   return out;
@@ -328,7 +360,8 @@ TEST(MqttCodec, checks_utf8) {
   EXPECT_TRUE(is_utf8_string(""));
   EXPECT_FALSE(is_utf8_string(std::string_view("eightbyt\0eight", 14)));
   EXPECT_FALSE(is_utf8_string(std::string_view("\0", 1)));
-  for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\x80", "abcdefgh\xFF", "\xE0\x80\x80", "\xF0\x80\x80\x80"})
+  for (const char* bad : {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\x80", "abcdefgh\xFF",
+                          "\xE0\x80\x80", "\xF0\x80\x80\x80"})
     EXPECT_FALSE(is_utf8_string(bad));
 }
 
@@ -337,8 +370,10 @@ TEST(MqttTopic, knows_names_and_filters) {
   EXPECT_FALSE(is_topic_name(""));
   EXPECT_FALSE(is_topic_name("a/+"));
   EXPECT_FALSE(is_topic_name("a#"));
-  for (const char* good : {"#", "+", "/", "a/+/b", "+/+", "a/#", "$SYS/#", "$share/g/a", "$share/g/#", "a//b"}) EXPECT_TRUE(is_topic_filter(good)) << good;
-  for (const char* bad : {"", "a+", "+a/b", "a/#/b", "#/a", "a/b#", "$share/", "$share//a", "$share/g", "$share/g/", "$share/+/a", "$share"})
+  for (const char* good : {"#", "+", "/", "a/+/b", "+/+", "a/#", "$SYS/#", "$share/g/a", "$share/g/#", "a//b"})
+    EXPECT_TRUE(is_topic_filter(good)) << good;
+  for (const char* bad : {"", "a+", "+a/b", "a/#/b", "#/a", "a/b#", "$share/", "$share//a", "$share/g", "$share/g/",
+                          "$share/+/a", "$share"})
     EXPECT_FALSE(is_topic_filter(bad)) << bad;
   ASSERT_TRUE(shared_filter("$share/g/a/#"));
   EXPECT_EQ(shared_filter("$share/g/a/#")->filter, "a/#");
@@ -350,14 +385,29 @@ TEST(MqttTopic, matches_as_the_standard_says) {
     const char* topic;
     bool matches;
   } kCases[] = {
-      {"sport/tennis/player1/#", "sport/tennis/player1", true}, {"sport/tennis/player1/#", "sport/tennis/player1/ranking", true},
-      {"sport/#", "sport", true}, {"#", "a/b", true}, {"sport/tennis/+", "sport/tennis/player1", true},
-      {"sport/tennis/+", "sport/tennis/player1/ranking", false}, {"sport/+", "sport", false}, {"sport/+", "sport/", true},
-      {"+/+", "/finance", true}, {"/+", "/finance", true}, {"+", "/finance", false}, {"#", "$SYS/a", false},
-      {"+/a", "$SYS/a", false}, {"$SYS/#", "$SYS/a", true}, {"a/b", "a/b", true}, {"a/b", "a/c", false},
-      {"a/b", "a/b/c", false}, {"a", "ab", false}, {"a//b", "a//b", true}, {"a/+/b", "a//b", true},
+      {"sport/tennis/player1/#", "sport/tennis/player1", true},
+      {"sport/tennis/player1/#", "sport/tennis/player1/ranking", true},
+      {"sport/#", "sport", true},
+      {"#", "a/b", true},
+      {"sport/tennis/+", "sport/tennis/player1", true},
+      {"sport/tennis/+", "sport/tennis/player1/ranking", false},
+      {"sport/+", "sport", false},
+      {"sport/+", "sport/", true},
+      {"+/+", "/finance", true},
+      {"/+", "/finance", true},
+      {"+", "/finance", false},
+      {"#", "$SYS/a", false},
+      {"+/a", "$SYS/a", false},
+      {"$SYS/#", "$SYS/a", true},
+      {"a/b", "a/b", true},
+      {"a/b", "a/c", false},
+      {"a/b", "a/b/c", false},
+      {"a", "ab", false},
+      {"a//b", "a//b", true},
+      {"a/+/b", "a//b", true},
   };
-  for (const auto& test : kCases) EXPECT_EQ(matches(test.filter, test.topic), test.matches) << test.filter << " " << test.topic;
+  for (const auto& test : kCases)
+    EXPECT_EQ(matches(test.filter, test.topic), test.matches) << test.filter << " " << test.topic;
 }
 
 }  // namespace

@@ -77,7 +77,8 @@ class Reader {
 
  private:
   bool need(std::size_t size, std::string_view what) {
-    if (left() >= size) [[likely]] return true;
+    if (left() >= size) [[likely]]
+      return true;
     fault(std::string("ends within ").append(what));
     return false;
   }
@@ -149,10 +150,10 @@ void read_properties(Reader& reader, std::uint32_t home, Properties& properties)
   while (inner.left() > 0) {
     const std::uint32_t id = inner.varint("a property identifier");
     switch (id) {
-#define FLUX_MQTT_CASE(identifier, member, homes)                                                   \
-  case identifier:                                                                                  \
-    if (((homes)&home) == 0) inner.fault("must not have the property " #member, Reason::protocol_error); \
-    else read_property(inner, #member, properties.member);                                          \
+#define FLUX_MQTT_CASE(identifier, member, homes)                                                          \
+  case identifier:                                                                                         \
+    if (((homes) & home) == 0) inner.fault("must not have the property " #member, Reason::protocol_error); \
+    else read_property(inner, #member, properties.member);                                                 \
     break;
       FLUX_MQTT_PROPERTIES(FLUX_MQTT_CASE)
 #undef FLUX_MQTT_CASE
@@ -195,8 +196,8 @@ struct Allowed {
 Allowed allowed_reasons(PacketType type) {
   switch (type) {
     case PacketType::connack:
-      return {bits({0}), bits({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xA, 0xC, 0x10, 0x15, 0x17, 0x19, 0x1A, 0x1B, 0x1C, 0x1D,
-                               0x1F})};
+      return {bits({0}),
+              bits({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xA, 0xC, 0x10, 0x15, 0x17, 0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1F})};
     case PacketType::puback:
     case PacketType::pubrec: return {bits({0, 0x10}), bits({0, 3, 7, 0x10, 0x11, 0x17, 0x19})};
     case PacketType::pubrel:
@@ -204,8 +205,8 @@ Allowed allowed_reasons(PacketType type) {
     case PacketType::suback: return {bits({0, 1, 2}), bits({0, 3, 7, 0xF, 0x11, 0x17, 0x1E, 0x21, 0x22})};
     case PacketType::unsuback: return {bits({0, 0x11}), bits({0, 3, 7, 0xF, 0x11})};
     case PacketType::disconnect:
-      return {bits({0, 4}), bits({0, 1, 2, 3, 7, 9, 0xB, 0xD, 0xE, 0xF, 0x10, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
-                                  0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F, 0x20, 0x21, 0x22})};
+      return {bits({0, 4}), bits({0,    1,    2,    3,    7,    9,    0xB,  0xD,  0xE,  0xF,  0x10, 0x13, 0x14, 0x15,
+                                  0x16, 0x17, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F, 0x20, 0x21, 0x22})};
     case PacketType::auth: return {bits({0, 0x18, 0x19}), 0};
     default: return {0, 0};
   }
@@ -214,7 +215,7 @@ Allowed allowed_reasons(PacketType type) {
 Reason reason_code(Reader& reader) {
   const std::uint8_t code = reader.u8("the reason code");
   const Allowed allowed = allowed_reasons(reader.type());
-  const bool known = code < 0x40                  ? ((allowed.good >> code) & 1) != 0
+  const bool known = code < 0x40                   ? ((allowed.good >> code) & 1) != 0
                      : code >= 0x80 && code < 0xC0 ? ((allowed.bad >> (code - 0x80)) & 1) != 0
                                                    : false;
   if (!known) reader.fault("has the unknown reason code " + std::to_string(code));
@@ -275,8 +276,7 @@ Decoded<Connect> decode_connect(const Frame& frame, Properties& properties, Prop
   Reader reader(frame.type, frame.body);
   const std::string_view name = reader.text("the protocol name");
   const std::uint8_t level = reader.u8("the protocol version");
-  if (!reader.failed() && name != "MQTT")
-    reader.fault("the protocol name is not MQTT", Reason::unsupported_version);
+  if (!reader.failed() && name != "MQTT") reader.fault("the protocol name is not MQTT", Reason::unsupported_version);
   if (!reader.failed() && level != 4 && level != 5) {
     reader.fault("protocol version " + std::to_string(level) + ": expected 4 (MQTT 3.1.1) or 5",
                  Reason::unsupported_version);
@@ -330,8 +330,9 @@ Decoded<Connack> decode_connack(const Frame& frame, Version version, Properties&
     connack.reason = reason_code(reader);
     read_properties(reader, homes::kConnack, properties);
   } else {
-    constexpr Reason kReturnCodes[] = {Reason::success,         Reason::unsupported_version, Reason::client_id_invalid,
-                                       Reason::server_unavailable, Reason::bad_credentials,  Reason::not_authorized};
+    constexpr Reason kReturnCodes[] = {Reason::success,           Reason::unsupported_version,
+                                       Reason::client_id_invalid, Reason::server_unavailable,
+                                       Reason::bad_credentials,   Reason::not_authorized};
     const std::uint8_t code = reader.u8("the return code");
     if (code < std::size(kReturnCodes)) connack.reason = kReturnCodes[code];
     else reader.fault("has the unknown return code " + std::to_string(code));

@@ -114,7 +114,7 @@ void put_property(std::string& out, std::uint8_t id,
 void put_properties(std::string& out, std::uint32_t home, const Properties& properties) {
   const Sized sized(out);
 #define FLUX_MQTT_PUT(identifier, member, homes) \
-  if (((homes)&home) != 0) put_property(out, identifier, properties.member);
+  if (((homes) & home) != 0) put_property(out, identifier, properties.member);
   FLUX_MQTT_PROPERTIES(FLUX_MQTT_PUT)
 #undef FLUX_MQTT_PUT
 }
@@ -130,15 +130,15 @@ void put_short_tail(std::string& out, PacketType type, Reason reason, const Prop
 
 }  // namespace
 
-void encode(const Connect& connect, const Properties& properties, const Properties& will_properties,
-            std::string& out) {
+void encode(const Connect& connect, const Properties& properties, const Properties& will_properties, std::string& out) {
   put_header(out, PacketType::connect, 0);
   const Sized sized(out);
   const bool v5 = connect.version == Version::v5;
   put_text(out, "MQTT");
   put_u8(out, static_cast<std::uint32_t>(connect.version));
   std::uint32_t flags = connect.clean_start ? 0x02 : 0;
-  if (connect.will) flags |= 0x04U | static_cast<std::uint32_t>(connect.will->qos << 3) | (connect.will->retain ? 0x20U : 0U);
+  if (connect.will)
+    flags |= 0x04U | static_cast<std::uint32_t>(connect.will->qos << 3) | (connect.will->retain ? 0x20U : 0U);
   if (connect.user_name) flags |= 0x80;
   if (connect.password) flags |= 0x40;
   put_u8(out, flags);

@@ -12,8 +12,8 @@
 
 /// MQTT 3.1.1 (OASIS Standard, 2014) and MQTT 5 (2019): the packets as plain structs.
 ///
-/// Decoded packets are views: into the bytes that were given, and into the `Properties` that the caller lent. They live as
-/// long as both stay untouched.
+/// Decoded packets are views: into the bytes that were given, and into the `Properties` that the caller lent. They live
+/// as long as both stay untouched.
 namespace flux::wire::mqtt {
 
 using Bytes = std::span<const std::byte>;
@@ -88,8 +88,8 @@ enum class Reason : std::uint8_t {
 std::string_view to_string(Reason reason);  ///< `malformed packet`
 constexpr bool is_error(Reason reason) { return static_cast<std::uint8_t>(reason) >= 0x80; }
 
-/// What a MQTT 3.1.1 CONNACK can say: 0 accepted, 1 protocol version, 2 identifier, 3 server unavailable, 4 bad user name
-/// or password, 5 not authorized.
+/// What a MQTT 3.1.1 CONNACK can say: 0 accepted, 1 protocol version, 2 identifier, 3 server unavailable, 4 bad user
+/// name or password, 5 not authorized.
 std::uint8_t connect_return_code(Reason reason);
 
 /// Why bytes are not a packet, and with which reason code to say so.
@@ -104,33 +104,33 @@ using Decoded = std::expected<T, Fault>;
 /// Every property of MQTT 5. Each packet has those that the standard gives it; others are refused when decoding and are
 /// not written when encoding.
 struct Properties {
-  std::optional<std::uint8_t> payload_format;           // 0x01
-  std::optional<std::uint32_t> message_expiry;          // 0x02, seconds
-  std::optional<std::string_view> content_type;         // 0x03
-  std::optional<std::string_view> response_topic;       // 0x08
-  std::optional<Bytes> correlation_data;                // 0x09
-  std::vector<std::uint32_t> subscription_ids;          // 0x0B, several only in PUBLISH
-  std::optional<std::uint32_t> session_expiry;          // 0x11, seconds
-  std::optional<std::string_view> assigned_client_id;   // 0x12
-  std::optional<std::uint16_t> server_keep_alive;       // 0x13, seconds
-  std::optional<std::string_view> auth_method;          // 0x15
-  std::optional<Bytes> auth_data;                       // 0x16
-  std::optional<bool> request_problem_info;             // 0x17
-  std::optional<std::uint32_t> will_delay;              // 0x18, seconds
-  std::optional<bool> request_response_info;            // 0x19
-  std::optional<std::string_view> response_info;        // 0x1A
-  std::optional<std::string_view> server_reference;     // 0x1C
-  std::optional<std::string_view> reason_string;        // 0x1F
-  std::optional<std::uint16_t> receive_maximum;         // 0x21
-  std::optional<std::uint16_t> topic_alias_maximum;     // 0x22
-  std::optional<std::uint16_t> topic_alias;             // 0x23
-  std::optional<std::uint8_t> maximum_qos;              // 0x24
-  std::optional<bool> retain_available;                 // 0x25
+  std::optional<std::uint8_t> payload_format;                       // 0x01
+  std::optional<std::uint32_t> message_expiry;                      // 0x02, seconds
+  std::optional<std::string_view> content_type;                     // 0x03
+  std::optional<std::string_view> response_topic;                   // 0x08
+  std::optional<Bytes> correlation_data;                            // 0x09
+  std::vector<std::uint32_t> subscription_ids;                      // 0x0B, several only in PUBLISH
+  std::optional<std::uint32_t> session_expiry;                      // 0x11, seconds
+  std::optional<std::string_view> assigned_client_id;               // 0x12
+  std::optional<std::uint16_t> server_keep_alive;                   // 0x13, seconds
+  std::optional<std::string_view> auth_method;                      // 0x15
+  std::optional<Bytes> auth_data;                                   // 0x16
+  std::optional<bool> request_problem_info;                         // 0x17
+  std::optional<std::uint32_t> will_delay;                          // 0x18, seconds
+  std::optional<bool> request_response_info;                        // 0x19
+  std::optional<std::string_view> response_info;                    // 0x1A
+  std::optional<std::string_view> server_reference;                 // 0x1C
+  std::optional<std::string_view> reason_string;                    // 0x1F
+  std::optional<std::uint16_t> receive_maximum;                     // 0x21
+  std::optional<std::uint16_t> topic_alias_maximum;                 // 0x22
+  std::optional<std::uint16_t> topic_alias;                         // 0x23
+  std::optional<std::uint8_t> maximum_qos;                          // 0x24
+  std::optional<bool> retain_available;                             // 0x25
   std::vector<std::pair<std::string_view, std::string_view>> user;  // 0x26
-  std::optional<std::uint32_t> maximum_packet_size;     // 0x27, bytes
-  std::optional<bool> wildcards_available;              // 0x28
-  std::optional<bool> subscription_ids_available;       // 0x29
-  std::optional<bool> shared_available;                 // 0x2A
+  std::optional<std::uint32_t> maximum_packet_size;                 // 0x27, bytes
+  std::optional<bool> wildcards_available;                          // 0x28
+  std::optional<bool> subscription_ids_available;                   // 0x29
+  std::optional<bool> shared_available;                             // 0x2A
 
   void clear() { *this = {}; }
 };
@@ -144,7 +144,7 @@ struct Will {
 
 struct Connect {
   Version version = Version::v5;
-  bool clean_start = true;  ///< `clean session` in 3.1.1
+  bool clean_start = true;       ///< `clean session` in 3.1.1
   std::uint16_t keep_alive = 0;  ///< seconds, 0: none
   std::string_view client_id;
   std::optional<Will> will;
@@ -161,7 +161,7 @@ struct Publish {
   bool dup = false;
   std::uint8_t qos = 0;
   bool retain = false;
-  std::string_view topic;  ///< empty in MQTT 5 when a topic alias stands for it
+  std::string_view topic;       ///< empty in MQTT 5 when a topic alias stands for it
   std::uint16_t packet_id = 0;  ///< 0 with QoS 0
   Bytes payload;
 };
