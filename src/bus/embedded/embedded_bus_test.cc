@@ -165,7 +165,7 @@ TEST(EmbeddedBus, RetentionBySizeNeverPassesWhatAGroupNeeds) {
   LogHarness log(config);
   ASSERT_TRUE(log.open());
   log.bus().commit("process", kRaw, {0}, {10});
-  const auto behind = log.bus().reader(kRaw, {0}, {});
+  auto behind = log.bus().reader(kRaw, {0}, {});
   ASSERT_TRUE((*behind)->read(1));
   for (int i = 0; i < 150; ++i) ASSERT_TRUE(publish(log, std::string(10'000, 'x')));
   auto info = *log.bus().info(kRaw, {0});
@@ -198,6 +198,7 @@ TEST(EmbeddedBus, RetentionBySizeNeverPassesWhatAGroupNeeds) {
   ASSERT_TRUE((*behind)->seek(info.first));
   EXPECT_TRUE((*behind)->read(1));
 
+  behind->reset();
   log.kill();
   ASSERT_TRUE(log.open());
   EXPECT_EQ(log.bus().info(kRaw, {0})->first, info.first);

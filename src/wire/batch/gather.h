@@ -28,7 +28,9 @@ class Gather {
   }
   [[nodiscard]] std::size_t size() const { return size_; }
 
-  void copy(const void* data, std::size_t size) { std::memcpy(extend(size), data, size); }
+  void copy(const void* data, std::size_t size) {
+    if (size > 0) std::memcpy(extend(size), data, size);
+  }
   template <class T>
     requires std::is_trivially_copyable_v<T>
   void copy(const T& value) {
