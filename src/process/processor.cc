@@ -44,6 +44,11 @@ Result<> Processor::recover() {
   TRY(const bus::PartitionInfo info, needs_.bus.info(kInput, partition_));
   start_end_ = info.end;
   const Offset store_next = needs_.store.resume_from(partition_);
+  if (store_next > info.end) {
+    return fail(ErrorCode::corrupt, "the log of partition " + std::to_string(partition_.value) + " ends at " +
+                                        std::to_string(info.end.value) + ", the store knows it up to " +
+                                        std::to_string(store_next.value));
+  }
 
   TRY(const std::vector<Offset> candidates, needs_.checkpoints.list(partition_));
   bool found = false;
@@ -52,11 +57,6 @@ Result<> Processor::recover() {
       // Its state has seen more than the store has kept: processing the rest under it would not be a replay.
       log::warn("a checkpoint is newer than the store's data and is not used",
                 {{"partition", partition_}, {"checkpoint", candidate}, {"store", store_next}});
-      continue;
-    }
-    if (candidate > info.end) {
-      log::error("a checkpoint lies beyond the log's end and is not used",
-                 {{"partition", partition_}, {"checkpoint", candidate}, {"end", info.end}});
       continue;
     }
     const auto checkpoint = needs_.checkpoints.read(partition_, candidate);

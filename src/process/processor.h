@@ -50,7 +50,8 @@ class Processor {
   Processor(const Processor&) = delete;
   Processor& operator=(const Processor&) = delete;
 
-  /// Takes the partition over and goes to where the last run can be continued. Once, first.
+  /// Takes the partition over and goes to where the last run can be continued. Once, first. `corrupt` when the log ends
+  /// before what the store knows of it: see `fill_lost_tail`.
   Result<> recover();
 
   enum class Progress : std::uint8_t {

@@ -1,6 +1,6 @@
 #include "process/service.h"
 
-#include "observe/log.h"
+#include "process/lost_tail.h"
 #include "runtime/completion.h"
 #include "runtime/spawn.h"
 
@@ -49,6 +49,7 @@ runtime::Shard& Service::shard_of(PartitionId partition) const {
 }
 
 Async<void> Service::start() {
+  CO_DO(co_await fill_lost_tail(parts_.bus, parts_.store));
   feed_ = std::make_unique<ChangeFeed>(parts_.changes, parts_.bus);
   CO_DO(co_await feed_->catch_up());
 

@@ -219,6 +219,21 @@ TEST_F(ServiceTest, AStoreThatWasLostIsFilledFromTheLogAgain) {
   EXPECT_EQ(records(bus::Topic::device_events), 40U) << "but not to the topics";
 }
 
+TEST_F(ServiceTest, ALogThatLostItsTailGoesOnBehindWhatTheStoreKnows) {
+  begin();
+  for (int i = 0; i < 20; ++i) publish("device-" + std::to_string(i), i);
+  end();
+  const Offset before = bus->info(bus::Topic::raw_sensor_data, partition("device-7"))->end;
+  bus = bus::memory::make_memory_bus(3);  // all of it, to make it short
+  begin();
+  publish("device-7", 77, wall_now() + 1_s);
+  EXPECT_TRUE(live->wait([&] { return live->readings == 1; }));
+  EXPECT_GE(bus->info(bus::Topic::raw_sensor_data, partition("device-7"))->end, before);
+  EXPECT_EQ(store->latest({.tenant = kTenant, .devices = {"device-7"}})->at(0).value, Value(77.0));
+  EXPECT_EQ(directory->size(kTenant), 20U) << "the checkpoint still holds";
+  end();
+}
+
 TEST_F(ServiceTest, TakesChangesOfTheRegistryToTheirPartitions) {
   // One from before we started, and a device that was deleted while we were away.
   auto profile = std::make_shared<registry::Profile>();

@@ -42,6 +42,7 @@ struct TopicSink::State : std::enable_shared_from_this<State> {
 
   Result<> scan(Offset from, const std::function<void(const bus::Origin&)>& found) const {
     TRY(const bus::PartitionInfo info, bus.info(topic, partition));
+    if (from >= info.end) return {};  // nothing new, or a tail that a power cut took
     TRY(const auto reader, bus.reader(topic, partition, std::max(from, info.first)));
     while (reader->position() < info.end) {
       auto records = reader->read(kScanBytes);
@@ -123,7 +124,8 @@ TopicSink::~TopicSink() { state_->open = false; }
 
 Result<> TopicSink::recover(Offset input, Offset from) {
   State& s = *state_;
-  s.base = from;
+  TRY(const bus::PartitionInfo info, s.bus.info(s.topic, s.partition));
+  s.base = std::min(from, info.end);
   s.published.clear();
   return s.scan(from, [&](const bus::Origin& origin) {
     if (origin.input.offset >= input) s.published.insert(origin);
