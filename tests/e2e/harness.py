@@ -98,6 +98,9 @@ class Api:
     def close(self) -> None:
         self.connection.close()
 
+    def __del__(self):
+        self.connection.close()
+
 
 class Fluxgate:
     """One server. Leaving the `with` block ends it and, unless `data_dir` was given, removes its folder."""
@@ -109,7 +112,8 @@ class Fluxgate:
         self.arguments = list(arguments)
         if not own_readings:
             self.arguments += ["--set", "self.enabled=false"]
-        self.environment = {**os.environ, **(environment or {})}
+        # Settings of the caller's shell are not part of a test.
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("FLUXGATE_")} | (environment or {})
         self.process: subprocess.Popen | None = None
         self.output: list[str] = []
         self.ready: dict[str, object] = {}

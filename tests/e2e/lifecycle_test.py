@@ -65,7 +65,7 @@ class Lifecycle(unittest.TestCase):
             ([], {"FLUXGATE_BUS_SEGMENT_BYTE": "1MiB"}, "FLUXGATE_BUS_SEGMENT_BYTE"),
             (["--set", "bus.fsync=sometimes"], {}, "always"),
         ]:
-            done = fluxgate("config", "check", *arguments, env={**os.environ, **environment})
+            done = fluxgate("config", "check", *arguments, env={key: value for key, value in os.environ.items() if not key.startswith("FLUXGATE_")} | environment)
             self.assertEqual(done.returncode, 2, done)
             self.assertIn(wanted, done.stderr)
         with tempfile.TemporaryDirectory() as folder:
