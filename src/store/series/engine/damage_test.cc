@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cmath>
 #include <random>
 
 #include "store/series/engine/engine_impl.h"
@@ -178,6 +179,65 @@ TEST(Damage, ADamagedBlockCostsThatBlock) {
   }
   EXPECT_EQ(damaged, 1);
   EXPECT_EQ(engine->stats().damaged.size(), 1U);
+}
+
+TEST(Damage, RollupsAnswerWithoutReadingTheirReadings) {
+  FaultDisk disk;
+  {
+    const auto engine = must_open(disk);
+    TestRows rows("d");
+    for (std::int64_t i = 0; i < 8640; ++i) rows.row(i * 10 * kSecond, {std::sin(static_cast<double>(i))});
+    ASSERT_TRUE(engine->append({0}, {0}, *batch_of({rows})).has_value());
+    ASSERT_TRUE(engine->flush().has_value());
+  }
+  for (auto [path, bytes] : disk.files()) {
+    if (!path.ends_with(".part")) continue;
+    bytes[kPartHeaderBytes + 3000] ^= 1;  // within the first block of values
+    disk.put(path, bytes);
+  }
+  const auto engine = must_open(disk);
+  std::uint64_t count = 0;
+  const auto add = [&](WindowedPoints&& chunk) {
+    for (const WindowRow& row : chunk.rows) count += row.count;
+    return true;
+  };
+  const SeriesSelector selector{.tenant = {1}};
+  ASSERT_TRUE(engine->aggregate(selector, {}, {{3600 * kSecond}, {0}}, {}, {}, add).has_value());
+  EXPECT_EQ(count, 8640U);
+  const auto finer = engine->aggregate(selector, {}, {{1800 * kSecond}, {0}}, {}, {}, add);
+  ASSERT_FALSE(finer.has_value());
+  EXPECT_EQ(finer.error().code, ErrorCode::corrupt);
+}
+
+TEST(Merge, KeepsPartsFew) {
+  FaultDisk disk;
+  const auto engine = must_open(disk);
+  for (std::int64_t flush = 0; flush < 100; ++flush) {
+    TestRows rows("d");
+    for (std::int64_t i = 0; i < 200; ++i) rows.row((flush * 200 + i) * kSecond, {static_cast<double>(i)});
+    ASSERT_TRUE(engine->append({0}, {static_cast<std::uint64_t>(flush)}, *batch_of({rows})).has_value());
+    ASSERT_TRUE(engine->flush().has_value());
+    while (engine->merge_once().value()) {
+    }
+    ASSERT_LT(engine->stats().parts, 8U);
+  }
+  ASSERT_TRUE(engine->merge_all().has_value());
+  EXPECT_EQ(engine->stats().parts, 1U);
+  EXPECT_EQ(engine->stats().points, 20'000U);
+  EXPECT_EQ(disk.files().size(), 2U);
+}
+
+TEST(Merge, ReadingsOfManyDaysMakeAHandfulOfParts) {
+  FaultDisk disk;
+  const auto engine = must_open(disk);
+  TestRows rows("d");
+  for (std::int64_t day = -2000; day < 2000; ++day) rows.row(day * 86'400 * kSecond, {1.0});
+  for (std::int64_t i = 0; i < 40'000; ++i) rows.row(3000 * 86'400 * kSecond + i * kSecond, {2.0});
+  ASSERT_TRUE(engine->append({0}, {0}, *batch_of({rows})).has_value());
+  ASSERT_TRUE(engine->flush().has_value());
+  EXPECT_LE(engine->stats().parts, 6U);
+  EXPECT_GE(engine->stats().parts, 2U);
+  EXPECT_EQ(scan_all(*engine, {.tenant = {1}})->at("d/telemetry/v").size(), 44'000U);
 }
 
 TEST(Damage, PartsWithoutAManifestAreNotThrownAway) {

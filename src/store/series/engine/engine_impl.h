@@ -176,7 +176,7 @@ class Engine final : public TimeSeriesStore {
 
   // engine_query.cc
   [[nodiscard]] Snapshot snapshot() const;
-  Result<Sources> collect(const Snapshot& snapshot, const SelectedSeries& series, TimeRange range,
+  Result<Sources> collect(const Snapshot& snapshot, const SelectedSeries& series, TimeRange range, std::size_t newest,
                           std::vector<Part::Found>& of_stem, Fingerprint& stem) const;
   Result<> check_range(const Snapshot& snapshot, TimeRange range) const;
   Result<std::optional<LastKnown>> newest_of(const Snapshot& snapshot, const SelectedSeries& series) const;

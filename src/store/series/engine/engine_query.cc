@@ -152,9 +152,10 @@ Result<> Engine::check_range(const Snapshot& now, TimeRange range) const {
   return {};
 }
 
-// `of_stem` and `stem` carry what the parts have of a stem from one of its series to the next.
+// `newest`: how many of the newest points are enough. `of_stem` and `stem` carry what the parts have of a stem from one
+// of its series to the next.
 Result<Engine::Sources> Engine::collect(const Snapshot& now, const SelectedSeries& series, TimeRange range,
-                                        std::vector<Part::Found>& of_stem, Fingerprint& stem) const {
+                                        std::size_t newest, std::vector<Part::Found>& of_stem, Fingerprint& stem) const {
   Sources sources;
   std::vector<const Tombstone*> tombstones;
   for (const Tombstone& tombstone : now.version->tombstones)
@@ -181,7 +182,8 @@ Result<Engine::Sources> Engine::collect(const Snapshot& now, const SelectedSerie
       else if (tombstone->flush > in.head->flush)
         erased.push_back({std::numeric_limits<std::uint32_t>::max(), tombstone->range});
     }
-    HeadSource source{gather(views, range, erased), in.head->flush};
+    HeadSource source{newest == SIZE_MAX ? gather(views, range, erased) : gather_newest(views, range, erased, newest),
+                      in.head->flush};
     if (!source.run.times.empty()) sources.heads.push_back(std::move(source));
   }
 
@@ -218,7 +220,7 @@ Result<Engine::Sources> Engine::collect(const Snapshot& now, const SelectedSerie
 Result<std::optional<LastKnown>> Engine::newest_of(const Snapshot& now, const SelectedSeries& series) const {
   std::vector<Part::Found> of_stem;
   Fingerprint stem;
-  TRY(const Sources sources, collect(now, series, {}, of_stem, stem));
+  TRY(const Sources sources, collect(now, series, {}, 1, of_stem, stem));
   SeriesCursor cursor(series.type, {}, Order::newest_first);
   cursor.on_damage([this](const Error& error) { return tolerate(error); });
   for (const HeadSource& head : sources.heads) cursor.add_run(head.run, head.flush);
@@ -331,7 +333,7 @@ Result<> Engine::scan(const SeriesSelector& selector, TimeRange range, Order ord
   std::size_t total = 0;
   for (const SelectedSeries& series : selected) {
     if (stop.stop_requested()) return cancelled();
-    TRY(const Sources sources, collect(now, series, range, of_stem, stem));
+    TRY(const Sources sources, collect(now, series, range, order == Order::newest_first ? limit : SIZE_MAX, of_stem, stem));
     if (sources.heads.empty() && sources.parts.empty()) continue;
     SeriesCursor cursor(series.type, range, order);
     cursor.on_damage([this](const Error& error) { return tolerate(error); });
@@ -386,7 +388,7 @@ Result<> Engine::aggregate(const SeriesSelector& selector, TimeRange range, Wind
   std::size_t total = 0;
   for (const SelectedSeries& series : selected) {
     if (stop.stop_requested()) return cancelled();
-    TRY(const Sources sources, collect(now, series, range, of_stem, stem));
+    TRY(const Sources sources, collect(now, series, range, SIZE_MAX, of_stem, stem));
     if (sources.heads.empty() && sources.parts.empty()) continue;
     SeriesCursor cursor(series.type, range, Order::oldest_first);
     cursor.on_damage([this](const Error& error) { return tolerate(error); });

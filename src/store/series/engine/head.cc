@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "store/series/engine/version.h"
 
@@ -161,6 +162,23 @@ Run gather(std::span<const ColumnView> columns, TimeRange range, std::span<const
     }
   }
   return sorted;
+}
+
+Run gather_newest(std::span<const ColumnView> columns, TimeRange range, std::span<const ErasedRows> erased,
+                  std::size_t count) {
+  std::vector<std::int64_t> ends;
+  for (const ColumnView& column : columns)
+    for (const ColumnView::Chunk& chunk : column.chunks)
+      if (chunk.rows > 0 && overlaps(chunk.first_time, chunk.last_time, range)) ends.push_back(chunk.last_time);
+  std::ranges::sort(ends, std::greater<>());
+  // Later than the end of the chunk after those looked at, there is nothing but what they have.
+  for (std::size_t looked_at = 1 + count / kGreatestChunkRows; looked_at < ends.size(); looked_at *= 2) {
+    const std::int64_t after = ends[looked_at];
+    if (after >= ends[0]) continue;
+    Run run = gather(columns, {std::max(range.from, Time{after + 1}), range.to}, erased);
+    if (run.times.size() >= count) return run;
+  }
+  return gather(columns, range, erased);
 }
 
 }  // namespace flux::store::engine

@@ -125,5 +125,8 @@ struct Run {
 
 /// One series out of the shapes of one head that have it.
 Run gather(std::span<const ColumnView> columns, TimeRange range, std::span<const ErasedRows> erased);
+/// The newest of them, at least `count` where there are as many: mostly out of the newest chunks alone.
+Run gather_newest(std::span<const ColumnView> columns, TimeRange range, std::span<const ErasedRows> erased,
+                  std::size_t count);
 
 }  // namespace flux::store::engine
