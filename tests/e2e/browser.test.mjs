@@ -71,7 +71,7 @@ test('a published value appears on the page of its device, and the next one repl
     const answer = await fetch(`${address}/api/v1/telemetry`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
-      body: JSON.stringify({ device: 'browser-pump', metrics: { pressure: value } }),
+      body: JSON.stringify({ device: 'browser-pump', metrics: { pressure: value, mode: 'auto', running: true } }),
     });
     assert.equal(answer.status, 200);
   };

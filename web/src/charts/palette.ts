@@ -1,6 +1,28 @@
 /** Ten hues that stay apart for most eyes, light and dark; beyond ten they come again, lighter. */
-const LIGHT = ['#3836c4', '#c2570c', '#0b7f77', '#b0286f', '#5c7f12', '#1d6fd1', '#8a4fd3', '#9a6a00', '#c0392f', '#4a6472'];
-const DARK = ['#9d9bff', '#ff9d5c', '#3fd0c0', '#ff86bd', '#b5d94c', '#6cb4ff', '#d09bff', '#f2c14b', '#ff8b80', '#a9c1ce'];
+const LIGHT = [
+  '#3836c4',
+  '#c2570c',
+  '#0b7f77',
+  '#b0286f',
+  '#5c7f12',
+  '#1d6fd1',
+  '#8a4fd3',
+  '#9a6a00',
+  '#c0392f',
+  '#4a6472',
+];
+const DARK = [
+  '#9d9bff',
+  '#ff9d5c',
+  '#3fd0c0',
+  '#ff86bd',
+  '#b5d94c',
+  '#6cb4ff',
+  '#d09bff',
+  '#f2c14b',
+  '#ff8b80',
+  '#a9c1ce',
+];
 
 export interface ChartTheme {
   dark: boolean;
@@ -42,8 +64,9 @@ function mix(color: string, towards: number, part: number): string {
   return `#${channel(1)}${channel(3)}${channel(5)}`;
 }
 
-/** The colour of the series at `index`, for canvases and legends alike. */
-export function seriesColor(index: number, dark: boolean): string {
+/** The colour of the series at `index`, for canvases and legends alike; what is not drawn (-1) takes the first. */
+export function seriesColor(at: number, dark: boolean): string {
+  const index = Math.max(at, 0);
   const colors = dark ? DARK : LIGHT;
   const color = colors[index % colors.length]!;
   const round = Math.floor(index / colors.length);
