@@ -27,7 +27,9 @@ await page.locator('.u-over').first().waitFor();
 const first = Date.now() - begun;
 await page.waitForTimeout(1500);
 const sum = (kind) => (loaded.filter((f) => f.kind === kind).reduce((n, f) => n + f.gz, 0) / 1000).toFixed(1);
-console.log(`overview, first load: ${sum('js')} kB JS, ${sum('css')} kB CSS (gzip), ${sum('woff2')} kB fonts; chart after ${first} ms`);
+console.log(
+  `overview, first load: ${sum('js')} kB JS, ${sum('css')} kB CSS (gzip), ${sum('woff2')} kB fonts; chart after ${first} ms`,
+);
 
 const frames = (ms) =>
   page.evaluate(
@@ -46,7 +48,8 @@ const frames = (ms) =>
       }),
     ms,
   );
-const metrics = async () => Object.fromEntries((await cdp.send('Performance.getMetrics')).metrics.map((m) => [m.name, m.value]));
+const metrics = async () =>
+  Object.fromEntries((await cdp.send('Performance.getMetrics')).metrics.map((m) => [m.name, m.value]));
 const at = (list, p) => list[Math.min(list.length - 1, Math.floor(list.length * p))];
 async function report(name, act = () => {}) {
   const before = await metrics();
@@ -78,10 +81,17 @@ await report('scrolling the list of 10,051', async () => {
     await list.evaluate((e) => e.scrollBy(0, 240));
     await page.waitForTimeout(30);
   }
-  console.log(`  ${await page.getByRole('row').count()} rows in the document, scrolled ${await list.evaluate((e) => Math.round(e.scrollTop))} px`);
+  console.log(
+    `  ${await page.getByRole('row').count()} rows in the document, scrolled ${await list.evaluate((e) => Math.round(e.scrollTop))} px`,
+  );
 });
 
-const heap = () => page.evaluate(() => { gc(); gc(); return performance.memory.usedJSHeapSize / 1e6; });
+const heap = () =>
+  page.evaluate(() => {
+    gc();
+    gc();
+    return performance.memory.usedJSHeapSize / 1e6;
+  });
 await page.goto(`${mock.url}/?${fifty}&m=pressure`);
 await page.waitForTimeout(8000);
 const samples = [];

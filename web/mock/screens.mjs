@@ -97,7 +97,11 @@ const SIZES = { desktop: { width: 1440, height: 900 }, phone: { width: 390, heig
 
 for (const [size, viewport] of Object.entries(SIZES)) {
   for (const scheme of ['light', 'dark']) {
-    const context = await browser.newContext({ viewport, colorScheme: scheme, deviceScaleFactor: size === 'phone' ? 2 : 1 });
+    const context = await browser.newContext({
+      viewport,
+      colorScheme: scheme,
+      deviceScaleFactor: size === 'phone' ? 2 : 1,
+    });
     const page = await context.newPage();
     page.setDefaultTimeout(8000);
     const heard = complaints(page);
@@ -119,7 +123,8 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       for (const v of found.violations) {
         violations += v.nodes.length;
         console.log(`${name} ${size} ${scheme}: ${v.id} (${v.impact}) ${v.help}`);
-        for (const node of v.nodes.slice(0, 4)) console.log(`    ${node.target.join(' ')}  ${node.failureSummary?.split('\n')[1] ?? ''}`);
+        for (const node of v.nodes.slice(0, 4))
+          console.log(`    ${node.target.join(' ')}  ${node.failureSummary?.split('\n')[1] ?? ''}`);
       }
       const real = heard.filter((line) => !/401|status of 401/.test(line));
       complained += real.length;

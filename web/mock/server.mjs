@@ -30,7 +30,12 @@ const sessions = new Set();
 const ingestKeys = [];
 const live = new Set();
 
-const user = () => ({ username: 'admin', role: 'administrator', tenant: 'default', has_password: password !== null });
+const user = () => ({
+  username: 'admin',
+  role: 'administrator',
+  tenant: 'default',
+  has_password: password !== null,
+});
 
 class Failure extends Error {
   constructor(status, code, message, field) {
@@ -81,7 +86,8 @@ function page(items, query, most = 1000) {
 
 let cache = { at: 0, all: [] };
 function everything(now) {
-  if (now - cache.at > 1000 || cache.all.length !== world.devices.size) cache = { at: now, all: [...world.devices.keys()].map((id) => world.device(id, now)) };
+  if (now - cache.at > 1000 || cache.all.length !== world.devices.size)
+    cache = { at: now, all: [...world.devices.keys()].map((id) => world.device(id, now)) };
   return cache.all;
 }
 
@@ -102,12 +108,15 @@ function listDevices(query) {
   const by = {
     name: (a, b) => (a.name ?? a.device).localeCompare(b.name ?? b.device, 'en', { numeric: true }),
     last_seen: (a, b) => (b.last_seen ?? '').localeCompare(a.last_seen ?? ''),
-    state: (a, b) => ['silent', 'online', 'never'].indexOf(a.state) - ['silent', 'online', 'never'].indexOf(b.state),
+    state: (a, b) =>
+      ['silent', 'online', 'never'].indexOf(a.state) - ['silent', 'online', 'never'].indexOf(b.state),
   };
   found = found.sort(by[query.get('sort') ?? 'name']);
   const { items, next } = page(found, query);
   const answer = {
-    devices: include.includes('latest') ? items.map((d) => ({ ...d, latest: world.latest(d.device, now) })) : items,
+    devices: include.includes('latest')
+      ? items.map((d) => ({ ...d, latest: world.latest(d.device, now) }))
+      : items,
     next,
     total: found.length,
   };
@@ -131,7 +140,11 @@ function listDevices(query) {
 
 function query(params) {
   const now = Date.now();
-  const many = (name) => params.getAll(name).flatMap((v) => v.split(',')).filter(Boolean);
+  const many = (name) =>
+    params
+      .getAll(name)
+      .flatMap((v) => v.split(','))
+      .filter(Boolean);
   const from = moment(params.get('from'), 'from', now - 3600000);
   const to = moment(params.get('to'), 'to', now);
   const epoch = params.get('epoch');
@@ -178,7 +191,14 @@ function connect(body) {
   if (!body.device) throw wrong('device is missing', 'device');
   if (/[/+#]/.test(body.device)) throw wrong('"device" may not contain "/", "+" or "#"', 'device');
   if (!world.devices.has(body.device)) {
-    world.add({ device: body.device, name: body.name ?? null, kind: null, profile: body.profile ?? null, labels: body.labels ?? {}, demo: false });
+    world.add({
+      device: body.device,
+      name: body.name ?? null,
+      kind: null,
+      profile: body.profile ?? null,
+      labels: body.labels ?? {},
+      demo: false,
+    });
   }
   const made = credential(body.device);
   const url = `http://localhost:${flags.port}/api/v1/telemetry`;
@@ -189,16 +209,38 @@ function connect(body) {
     mqtt: { host: 'localhost', port: 1883, username: body.device, password: made.token, topic },
     http: { url },
     snippets: [
-      { name: 'mosquitto_pub', protocol: 'mqtt', text: `mosquitto_pub -h localhost -p 1883 -u ${body.device} -P ${made.token} -q 1 -t ${topic} -m '{"temperature":21.5}'` },
-      { name: 'curl', protocol: 'http', text: `curl ${url} -H 'Authorization: Bearer ${made.token}' -H 'Content-Type: application/json' -d '{"metrics":{"temperature":21.5}}'` },
-      { name: 'Python', protocol: 'mqtt', text: `python3 -c 'import paho.mqtt.publish as p; p.single("${topic}", "{\\"temperature\\":21.5}", qos=1, hostname="localhost", auth={"username":"${body.device}","password":"${made.token}"})'` },
+      {
+        name: 'mosquitto_pub',
+        protocol: 'mqtt',
+        text: `mosquitto_pub -h localhost -p 1883 -u ${body.device} -P ${made.token} -q 1 -t ${topic} -m '{"temperature":21.5}'`,
+      },
+      {
+        name: 'curl',
+        protocol: 'http',
+        text: `curl ${url} -H 'Authorization: Bearer ${made.token}' -H 'Content-Type: application/json' -d '{"metrics":{"temperature":21.5}}'`,
+      },
+      {
+        name: 'Python',
+        protocol: 'mqtt',
+        text: `python3 -c 'import paho.mqtt.publish as p; p.single("${topic}", "{\\"temperature\\":21.5}", qos=1, hostname="localhost", auth={"username":"${body.device}","password":"${made.token}"})'`,
+      },
     ],
   };
 }
 
 function trace(id, stage, ok, message, request, detail = {}) {
-  const event = { time: new Date().toISOString(), stage, ok, message, peer: `${request.socket.remoteAddress}:${request.socket.remotePort}`, protocol: 'http', detail };
-  for (const client of live) for (const [sub, asked] of client.subs) if (asked.trace === id) client.send({ op: 'trace', id: sub, event });
+  const event = {
+    time: new Date().toISOString(),
+    stage,
+    ok,
+    message,
+    peer: `${request.socket.remoteAddress}:${request.socket.remotePort}`,
+    protocol: 'http',
+    detail,
+  };
+  for (const client of live)
+    for (const [sub, asked] of client.subs)
+      if (asked.trace === id) client.send({ op: 'trace', id: sub, event });
 }
 
 /** The device that a token belongs to. A wrong token still says whom it meant, where the body names a device. */
@@ -210,11 +252,20 @@ function ingest(request, body) {
   const meant = owner ?? (Array.isArray(body) ? body[0]?.device : body?.device);
   trace(meant, 'connect', true, 'A device opened a connection.', request);
   if (!owner) {
-    trace(meant, 'auth', false, token ? 'The token is not known: it was revoked or mistyped.' : 'The request carries no credential.', request, { hint: 'Copy the line again.' });
+    trace(
+      meant,
+      'auth',
+      false,
+      token ? 'The token is not known: it was revoked or mistyped.' : 'The request carries no credential.',
+      request,
+      { hint: 'Copy the line again.' },
+    );
     throw new Failure(401, 'unauthenticated', 'the token is not known');
   }
   trace(owner, 'auth', true, `The token is good for ${owner}.`, request);
-  const list = Array.isArray(body) ? body : (body.readings?.map((r) => ({ ...r, device: body.device })) ?? [body]);
+  const list = Array.isArray(body)
+    ? body
+    : (body.readings?.map((r) => ({ ...r, device: body.device })) ?? [body]);
   let accepted = 0;
   const refused = [];
   list.forEach((reading, index) => {
@@ -234,13 +285,29 @@ function ingest(request, body) {
       accepted += 1;
     }
     trace(owner, 'parse', true, `${Object.keys(reading.metrics).length} value(s) understood.`, request);
-    trace(owner, 'reading', true, Object.entries(reading.metrics).map(([k, v]) => `${k} = ${v}`).join(', '), request, { metrics: reading.metrics });
+    trace(
+      owner,
+      'reading',
+      true,
+      Object.entries(reading.metrics)
+        .map(([k, v]) => `${k} = ${v}`)
+        .join(', '),
+      request,
+      { metrics: reading.metrics },
+    );
     for (const client of live) client.offer(owner, data);
   });
   const used = world.credentials.get(owner).find((c) => c.hash === hash);
   used.last_used_at = new Date().toISOString();
   if (!accepted && refused.length) {
-    return { status: 400, body: { error: { code: 'invalid_argument', message: refused[0].message, field: refused[0].field }, accepted, refused } };
+    return {
+      status: 400,
+      body: {
+        error: { code: 'invalid_argument', message: refused[0].message, field: refused[0].field },
+        accepted,
+        refused,
+      },
+    };
   }
   return { status: 200, body: refused.length ? { accepted, refused } : { accepted } };
 }
@@ -253,10 +320,23 @@ function deadLetters(params) {
     if ((only && id !== only) || d.kind !== 'cold_chain') continue;
     for (let n = 0; n < 5; n += 1) {
       const time = now - 540000 - n * 2940000;
-      letters.push({ id: `${id}-${n}`, time: new Date(time).toISOString(), received_at: new Date(time + 13).toISOString(), device: id, metric: 'temperature', value: 412 + n, reason: 'out_of_range', message: `temperature is ${412 + n} °C; the profile "cold_chain" allows -40 to 40`, source: { partition: 3, offset: 1042 + n } });
+      letters.push({
+        id: `${id}-${n}`,
+        time: new Date(time).toISOString(),
+        received_at: new Date(time + 13).toISOString(),
+        device: id,
+        metric: 'temperature',
+        value: 412 + n,
+        reason: 'out_of_range',
+        message: `temperature is ${412 + n} °C; the profile "cold_chain" allows -40 to 40`,
+        source: { partition: 3, offset: 1042 + n },
+      });
     }
   }
-  const { items, next } = page(letters.sort((a, b) => b.time.localeCompare(a.time)), params);
+  const { items, next } = page(
+    letters.sort((a, b) => b.time.localeCompare(a.time)),
+    params,
+  );
   return { dead_letters: items, next };
 }
 
@@ -267,16 +347,34 @@ function events(params) {
   for (const [id, d] of world.devices) {
     if (only && id !== only) continue;
     if (d.never) continue;
-    const add = (ago, type, message, details = {}) => list.push({ id: `${id}-${type}-${ago}`, time: new Date(now - ago).toISOString(), device: id, type, message, details });
-    if (d.silentSince) add(now - d.silentSince - 300000, 'device_silent', `${id} has been silent for 5 m`, { silent_after: '5m' });
+    const add = (ago, type, message, details = {}) =>
+      list.push({
+        id: `${id}-${type}-${ago}`,
+        time: new Date(now - ago).toISOString(),
+        device: id,
+        type,
+        message,
+        details,
+      });
+    if (d.silentSince)
+      add(now - d.silentSince - 300000, 'device_silent', `${id} has been silent for 5 m`, {
+        silent_after: '5m',
+      });
     if (d.kind && d.kind !== 'machine') {
       add(7200000, 'device_online', `${id} reports again after 12 m`);
       add(7920000, 'device_silent', `${id} has been silent for 5 m`, { silent_after: '5m' });
     }
-    for (const metric of world.metrics(id)) add(86400000, 'metric_discovered', `${metric.name} was seen for the first time`, { metric: metric.name, type: metric.type });
+    for (const metric of world.metrics(id))
+      add(86400000, 'metric_discovered', `${metric.name} was seen for the first time`, {
+        metric: metric.name,
+        type: metric.type,
+      });
     add(86400500, 'device_discovered', `${id} reported for the first time`);
   }
-  const { items, next } = page(list.sort((a, b) => b.time.localeCompare(a.time)), params);
+  const { items, next } = page(
+    list.sort((a, b) => b.time.localeCompare(a.time)),
+    params,
+  );
   return { events: items, next };
 }
 
@@ -300,22 +398,30 @@ function openSession(response) {
 }
 
 async function answer(request, response, url) {
-  const path = url.pathname.replace(/^\/api\/v1/, '').split('/').slice(1).map(decodeURIComponent);
+  const path = url.pathname
+    .replace(/^\/api\/v1/, '')
+    .split('/')
+    .slice(1)
+    .map(decodeURIComponent);
   const method = request.method;
   const body = ['POST', 'PUT', 'PATCH'].includes(method) ? await readBody(request) : null;
   const is = (pattern) => {
     const [verb, route] = pattern.split(' ');
     const parts = route.split('/').slice(1);
-    return verb === method && parts.length === path.length && parts.every((p, i) => p === '*' || p === path[i]);
+    return (
+      verb === method && parts.length === path.length && parts.every((p, i) => p === '*' || p === path[i])
+    );
   };
 
   if (is('POST /auth/link')) {
-    if (body.token !== linkToken || linkSpent) throw new Failure(401, 'unauthenticated', 'this link was used already, or is not one of ours');
+    if (body.token !== linkToken || linkSpent)
+      throw new Failure(401, 'unauthenticated', 'this link was used already, or is not one of ours');
     linkSpent = true;
     return openSession(response);
   }
   if (is('POST /auth/login')) {
-    if (password === null || body.username !== 'admin' || body.password !== password) throw new Failure(401, 'unauthenticated', 'user name or password is wrong');
+    if (password === null || body.username !== 'admin' || body.password !== password)
+      throw new Failure(401, 'unauthenticated', 'user name or password is wrong');
     return openSession(response);
   }
   if (is('POST /telemetry')) {
@@ -332,7 +438,8 @@ async function answer(request, response, url) {
     return null;
   }
   if (is('PUT /auth/password')) {
-    if (password !== null && body.current !== password) throw new Failure(403, 'permission_denied', 'the current password is wrong', 'current');
+    if (password !== null && body.current !== password)
+      throw new Failure(403, 'permission_denied', 'the current password is wrong', 'current');
     if ((body.new ?? '').length < 8) throw wrong('expected at least 8 characters', 'new');
     password = body.new;
     return null;
@@ -374,7 +481,10 @@ async function answer(request, response, url) {
   if (is('DELETE /devices/*/credentials/*')) {
     const list = world.credentials.get(path[1]) ?? [];
     if (!list.some((c) => c.id === path[3])) throw missing(`credential "${path[3]}"`);
-    world.credentials.set(path[1], list.filter((c) => c.id !== path[3]));
+    world.credentials.set(
+      path[1],
+      list.filter((c) => c.id !== path[3]),
+    );
     return null;
   }
   if (is('POST /connect')) {
@@ -403,7 +513,12 @@ async function answer(request, response, url) {
       uptime_s: up,
       mode: flags.open ? 'open' : 'closed',
       roles: ['ingest', 'process', 'store', 'query', 'stream', 'registry', 'auth', 'gateway'],
-      storage: { log_bytes: 48_000_000 + up * 9000, series_bytes: 12_400_000 + up * 1200, points: Math.round(8_420_113 + up * 210), free_bytes: 84_000_000_000 },
+      storage: {
+        log_bytes: 48_000_000 + up * 9000,
+        series_bytes: 12_400_000 + up * 1200,
+        points: Math.round(8_420_113 + up * 210),
+        free_bytes: 84_000_000_000,
+      },
       devices: world.devices.size,
       readings_per_s: 6 + (world.devices.size - 1) * 1.6 * (1 + Math.sin(Date.now() / 9000) / 30),
       mqtt: '0.0.0.0:1883',
@@ -418,10 +533,18 @@ function demo() {
   return { installed: count > 0, running: count > 0, devices: count };
 }
 
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.png': 'image/png' };
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+  '.png': 'image/png',
+};
 function serveFile(url, response) {
   let file = join(dist, normalize(url.pathname));
-  if (!file.startsWith(dist) || !existsSync(file) || statSync(file).isDirectory()) file = join(dist, 'index.html');
+  if (!file.startsWith(dist) || !existsSync(file) || statSync(file).isDirectory())
+    file = join(dist, 'index.html');
   if (!existsSync(file)) {
     response.writeHead(404).end('web/dist is missing: npm run build');
     return;
@@ -429,7 +552,8 @@ function serveFile(url, response) {
   response.writeHead(200, {
     'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
     'Cache-Control': url.pathname.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
-    'Content-Security-Policy': "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    'Content-Security-Policy':
+      "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     'X-Content-Type-Options': 'nosniff',
   });
   createReadStream(file).pipe(response);
@@ -440,6 +564,15 @@ const server = createServer(async (request, response) => {
   if (url.pathname === '/api/openapi.json') {
     response.setHeader('Content-Type', 'application/json');
     response.end(readFileSync(join(here, '../../contracts/openapi.json')));
+    return;
+  }
+  // For browser tests: the live connections break, or their session ends.
+  if (url.pathname === '/mock/drop' || url.pathname === '/mock/end') {
+    for (const client of live) {
+      if (url.pathname === '/mock/end') client.end(4401);
+      else client.socket.terminate();
+    }
+    response.end();
     return;
   }
   if (!url.pathname.startsWith('/api/')) {
@@ -481,18 +614,33 @@ class LiveClient {
     if (message.op === 'ping') return this.send({ op: 'pong', time: new Date().toISOString() });
     if (message.op === 'unsubscribe') return this.subs.delete(message.id);
     if (message.op !== 'subscribe') {
-      return this.send({ op: 'error', id: message.id ?? null, error: { code: 'invalid_argument', message: `unknown op "${message.op}"`, field: 'op' } });
+      return this.send({
+        op: 'error',
+        id: message.id ?? null,
+        error: { code: 'invalid_argument', message: `unknown op "${message.op}"`, field: 'op' },
+      });
     }
-    const asked = { ...message, at: Date.now(), interval: message.interval ? duration(message.interval, 'interval') : 0, due: 0 };
+    const asked = {
+      ...message,
+      at: Date.now(),
+      interval: message.interval ? duration(message.interval, 'interval') : 0,
+      due: 0,
+    };
     const ids = this.selected(asked);
     this.subs.set(message.id, asked);
-    this.send({ op: 'subscribed', id: message.id, series: ids.reduce((n, id) => n + world.metrics(id).length, 0) });
+    this.send({
+      op: 'subscribed',
+      id: message.id,
+      series: ids.reduce((n, id) => n + world.metrics(id).length, 0),
+    });
     if (message.snapshot && !message.trace && !message.events) this.snapshot(message.id, asked, ids);
   }
   selected(asked) {
     if (asked.trace || asked.events) return [];
     const ids = (asked.devices ?? [...world.devices.keys()]).filter((id) => world.devices.has(id));
-    return ids.filter((id) => Object.entries(asked.labels ?? {}).every(([k, v]) => world.devices.get(id).body.labels[k] === v));
+    return ids.filter((id) =>
+      Object.entries(asked.labels ?? {}).every(([k, v]) => world.devices.get(id).body.labels[k] === v),
+    );
   }
   snapshot(id, asked, ids) {
     const now = Date.now();
@@ -500,7 +648,8 @@ class LiveClient {
     for (const device of ids) {
       const metrics = {};
       for (const [name, { time, value }] of Object.entries(world.latest(device, now))) {
-        if (!asked.metrics || asked.metrics.includes(name)) metrics[name] = [[stamp(Date.parse(time), asked.epoch), value]];
+        if (!asked.metrics || asked.metrics.includes(name))
+          metrics[name] = [[stamp(Date.parse(time), asked.epoch), value]];
       }
       if (Object.keys(metrics).length) data.push({ device, metrics });
     }
@@ -517,7 +666,9 @@ class LiveClient {
         const metrics = {};
         for (const { name } of world.metrics(device)) {
           if (asked.metrics && !asked.metrics.includes(name)) continue;
-          metrics[name] = times.map((t) => [stamp(t, asked.epoch), world.value(device, name, t)]).filter((p) => p[1] !== undefined);
+          metrics[name] = times
+            .map((t) => [stamp(t, asked.epoch), world.value(device, name, t)])
+            .filter((p) => p[1] !== undefined);
         }
         data.push({ device, metrics });
       }
@@ -528,9 +679,18 @@ class LiveClient {
   offer(device, metrics) {
     for (const [id, asked] of this.subs) {
       if (!this.selected(asked).includes(device)) continue;
-      const data = Object.fromEntries(Object.entries(metrics).map(([k, points]) => [k, points.map(([t, v]) => [stamp(t, asked.epoch), v])]));
+      const data = Object.fromEntries(
+        Object.entries(metrics).map(([k, points]) => [k, points.map(([t, v]) => [stamp(t, asked.epoch), v])]),
+      );
       this.send({ op: 'data', id, data: [{ device, metrics: data }] });
-      this.send({ op: 'state', id, device, state: 'online', connected: false, last_seen: stamp(Date.now(), asked.epoch) });
+      this.send({
+        op: 'state',
+        id,
+        device,
+        state: 'online',
+        connected: false,
+        last_seen: stamp(Date.now(), asked.epoch),
+      });
     }
   }
 }
@@ -550,5 +710,7 @@ setInterval(() => {
 
 server.listen(Number(flags.port), '127.0.0.1', () => {
   const { port } = server.address();
-  console.log(`listening on http://127.0.0.1:${port}${flags['first-run'] ? `/welcome#token=${linkToken}` : ' (admin / fluxgate)'}`);
+  console.log(
+    `listening on http://127.0.0.1:${port}${flags['first-run'] ? `/welcome#token=${linkToken}` : ' (admin / fluxgate)'}`,
+  );
 });

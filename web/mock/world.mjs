@@ -27,51 +27,140 @@ const KINDS = {
   machine: {
     step: 1000,
     metrics: [
-      m('cpu', '%', (k, t) => round(clamp(24 + 14 * drift(k, t, 17000) + 9 * drift(`${k}b`, t, 2600) + (noise(k, Math.floor(t / 41000)) > 0.86 ? 38 : 0) * (0.7 + 0.3 * drift(k, t, 900)), 1, 100), 1)),
+      m('cpu', '%', (k, t) =>
+        round(
+          clamp(
+            24 +
+              14 * drift(k, t, 17000) +
+              9 * drift(`${k}b`, t, 2600) +
+              (noise(k, Math.floor(t / 41000)) > 0.86 ? 38 : 0) * (0.7 + 0.3 * drift(k, t, 900)),
+            1,
+            100,
+          ),
+          1,
+        ),
+      ),
       m('memory', '%', (k, t) => round(46 + 5 * drift(k, t, 240000) + 0.4 * drift(k, t, 5000), 2)),
       m('disk', '%', (k, t) => round(61.2 + 0.6 * drift(k, t, 3600000), 2)),
-      m('network_in', 'B/s', (k, t) => Math.round(clamp(190000 * (1 + 0.8 * drift(k, t, 8000)) + 1500000 * Math.max(0, drift(`${k}x`, t, 21000)) ** 3, 900, 1e9))),
-      m('network_out', 'B/s', (k, t) => Math.round(clamp(70000 * (1 + 0.9 * drift(`${k}o`, t, 6000)) + 420000 * Math.max(0, drift(`${k}y`, t, 15000)) ** 3, 400, 1e9))),
+      m('network_in', 'B/s', (k, t) =>
+        Math.round(
+          clamp(
+            190000 * (1 + 0.8 * drift(k, t, 8000)) + 1500000 * Math.max(0, drift(`${k}x`, t, 21000)) ** 3,
+            900,
+            1e9,
+          ),
+        ),
+      ),
+      m('network_out', 'B/s', (k, t) =>
+        Math.round(
+          clamp(
+            70000 * (1 + 0.9 * drift(`${k}o`, t, 6000)) + 420000 * Math.max(0, drift(`${k}y`, t, 15000)) ** 3,
+            400,
+            1e9,
+          ),
+        ),
+      ),
       m('temperature', '°C', (k, t) => round(51 + 6 * drift(k, t, 45000) + 0.5 * drift(k, t, 3000), 1)),
     ],
   },
   cold_chain: {
     step: 2000,
     metrics: [
-      m('temperature', '°C', (k, t) => round(-18.4 + 1.6 * drift(k, t, 420000) + 0.8 * Math.sin(t / 95000 + noise(k, 1) * 6) + 0.15 * (noise(k, Math.floor(t / 2000)) - 0.5) + (noise(k, Math.floor(t / 2700000)) > 0.93 ? 6 : 0), 2)),
-      m('humidity', '%', (k, t) => round(clamp(62 + 9 * drift(`${k}h`, t, 600000) + noise(k, Math.floor(t / 2000)), 20, 99), 1)),
+      m('temperature', '°C', (k, t) =>
+        round(
+          -18.4 +
+            1.6 * drift(k, t, 420000) +
+            0.8 * Math.sin(t / 95000 + noise(k, 1) * 6) +
+            0.15 * (noise(k, Math.floor(t / 2000)) - 0.5) +
+            (noise(k, Math.floor(t / 2700000)) > 0.93 ? 6 : 0),
+          2,
+        ),
+      ),
+      m('humidity', '%', (k, t) =>
+        round(clamp(62 + 9 * drift(`${k}h`, t, 600000) + noise(k, Math.floor(t / 2000)), 20, 99), 1),
+      ),
       m('door_open', null, (k, t) => noise(`${k}d`, Math.floor(t / 47000)) > 0.93, 'bool'),
     ],
   },
   pump: {
     step: 1000,
     metrics: [
-      m('pressure', 'bar', (k, t) => round(4.2 + 0.5 * drift(k, t, 60000) + 0.06 * Math.sin(t / 900) + 0.05 * (noise(k, Math.floor(t / 1000)) - 0.5), 3)),
-      m('flow', 'm³/h', (k, t) => round(clamp(31 + 8 * drift(`${k}f`, t, 90000) + 0.8 * (noise(`${k}f`, Math.floor(t / 1000)) - 0.5), 0, 80), 2)),
-      m('vibration', 'mm/s', (k, t) => round(1.1 + 0.5 * Math.abs(drift(`${k}v`, t, 30000)) + 0.3 * noise(`${k}v`, Math.floor(t / 1000)), 3)),
+      m('pressure', 'bar', (k, t) =>
+        round(
+          4.2 +
+            0.5 * drift(k, t, 60000) +
+            0.06 * Math.sin(t / 900) +
+            0.05 * (noise(k, Math.floor(t / 1000)) - 0.5),
+          3,
+        ),
+      ),
+      m('flow', 'm³/h', (k, t) =>
+        round(
+          clamp(
+            31 + 8 * drift(`${k}f`, t, 90000) + 0.8 * (noise(`${k}f`, Math.floor(t / 1000)) - 0.5),
+            0,
+            80,
+          ),
+          2,
+        ),
+      ),
+      m('vibration', 'mm/s', (k, t) =>
+        round(1.1 + 0.5 * Math.abs(drift(`${k}v`, t, 30000)) + 0.3 * noise(`${k}v`, Math.floor(t / 1000)), 3),
+      ),
       m('running', null, (k, t) => noise(`${k}r`, Math.floor(t / 600000)) > 0.04, 'bool'),
     ],
   },
   air_quality: {
     step: 5000,
     metrics: [
-      m('pm2_5', 'µg/m³', (k, t) => round(clamp(14 + 8 * daily(t, 18) + 6 * drift(k, t, 900000) + 1.4 * (noise(k, Math.floor(t / 5000)) - 0.5), 0.5, 300), 1)),
-      m('co2', 'ppm', (k, t) => Math.round(455 + 55 * daily(t, 7) + 40 * drift(`${k}c`, t, 700000) + 6 * noise(k, Math.floor(t / 5000)))),
-      m('temperature', '°C', (k, t) => round(11 + 6 * daily(t, 15) + 1.5 * drift(`${k}t`, t, 1800000) + 0.1 * noise(k, Math.floor(t / 5000)), 2)),
+      m('pm2_5', 'µg/m³', (k, t) =>
+        round(
+          clamp(
+            14 + 8 * daily(t, 18) + 6 * drift(k, t, 900000) + 1.4 * (noise(k, Math.floor(t / 5000)) - 0.5),
+            0.5,
+            300,
+          ),
+          1,
+        ),
+      ),
+      m('co2', 'ppm', (k, t) =>
+        Math.round(
+          455 + 55 * daily(t, 7) + 40 * drift(`${k}c`, t, 700000) + 6 * noise(k, Math.floor(t / 5000)),
+        ),
+      ),
+      m('temperature', '°C', (k, t) =>
+        round(
+          11 + 6 * daily(t, 15) + 1.5 * drift(`${k}t`, t, 1800000) + 0.1 * noise(k, Math.floor(t / 5000)),
+          2,
+        ),
+      ),
     ],
   },
   inverter: {
     step: 2000,
     metrics: [
-      m('power', 'W', (k, t) => Math.round(clamp(5200 * Math.max(0.12, daily(t, 12.5)) * (0.82 + 0.18 * drift(k, t, 120000)) + 60 * (noise(k, Math.floor(t / 2000)) - 0.5), 0, 6000))),
-      m('voltage', 'V', (k, t) => round(231 + 2.4 * drift(`${k}u`, t, 40000) + 0.6 * (noise(`${k}u`, Math.floor(t / 2000)) - 0.5), 2)),
+      m('power', 'W', (k, t) =>
+        Math.round(
+          clamp(
+            5200 * Math.max(0.12, daily(t, 12.5)) * (0.82 + 0.18 * drift(k, t, 120000)) +
+              60 * (noise(k, Math.floor(t / 2000)) - 0.5),
+            0,
+            6000,
+          ),
+        ),
+      ),
+      m('voltage', 'V', (k, t) =>
+        round(231 + 2.4 * drift(`${k}u`, t, 40000) + 0.6 * (noise(`${k}u`, Math.floor(t / 2000)) - 0.5), 2),
+      ),
       m('energy_today', 'kWh', (k, t) => round(((t % 86400000) / 86400000) * 28 + noise(k, 2), 2)),
     ],
   },
   vehicle: {
     step: 2000,
     metrics: [
-      m('speed', 'km/h', (k, t) => round(clamp(52 + 48 * drift(k, t, 80000) + 4 * drift(k, t, 5000), 0, 130), 1)),
+      m('speed', 'km/h', (k, t) =>
+        round(clamp(52 + 48 * drift(k, t, 80000) + 4 * drift(k, t, 5000), 0, 130), 1),
+      ),
       m('fuel', '%', (k, t) => round(100 - ((t / 36000 + noise(k, 3) * 1000) % 92), 1)),
       m('engine_temperature', '°C', (k, t) => round(88 + 5 * drift(`${k}e`, t, 60000), 1)),
       m('gear', null, (k, t) => `D${1 + Math.floor(clamp(3 + 3 * drift(k, t, 80000), 0, 5))}`, 'string'),
@@ -100,16 +189,35 @@ export class World {
     this.profiles = KIND_NAMES.map((profile) => ({
       profile,
       name: profile.replace('_', ' ').replace(/^./, (c) => c.toUpperCase()),
-      metrics: KINDS[profile].metrics.map(({ name, type, unit }) => ({ name, type, unit, min: null, max: null })),
+      metrics: KINDS[profile].metrics.map(({ name, type, unit }) => ({
+        name,
+        type,
+        unit,
+        min: null,
+        max: null,
+      })),
       silent_after: '5m',
       labels: {},
     }));
-    this.add({ device: 'this-machine', name: 'This machine', kind: 'machine', labels: { role: 'host' }, demo: false });
+    this.add({
+      device: 'this-machine',
+      name: 'This machine',
+      kind: 'machine',
+      labels: { role: 'host' },
+      demo: false,
+    });
     if (demo) this.installDemo();
     for (let i = 0; i < devices; i += 1) {
       const kind = KIND_NAMES[i % 5];
       const id = `${PREFIX[kind]}-${String(1000 + i)}`;
-      this.add({ device: id, name: null, kind, profile: kind, labels: { site: SITES[i % 4], line: String(i % 12) }, demo: false });
+      this.add({
+        device: id,
+        name: null,
+        kind,
+        profile: kind,
+        labels: { site: SITES[i % 4], line: String(i % 12) },
+        demo: false,
+      });
     }
   }
 
@@ -144,7 +252,11 @@ export class World {
         profile: kind,
         labels: { site: SITES[n % 4] },
         demo: true,
-        location: { lat: 52.4 + noise(kind, n) / 5, lon: 13.2 + noise(kind, n + 50) / 3, place: `Hall ${1 + (n % 6)}` },
+        location: {
+          lat: 52.4 + noise(kind, n) / 5,
+          lon: 13.2 + noise(kind, n + 50) / 3,
+          place: `Hall ${1 + (n % 6)}`,
+        },
       });
     }
   }
@@ -160,7 +272,11 @@ export class World {
     for (const name of this.injected.get(id)?.keys() ?? []) {
       if (!known.some((k) => k.name === name)) {
         const value = this.injected.get(id).get(name).at(-1)?.[1];
-        known.push({ name, type: typeof value === 'number' ? 'double' : typeof value === 'boolean' ? 'bool' : 'string', unit: null });
+        known.push({
+          name,
+          type: typeof value === 'number' ? 'double' : typeof value === 'boolean' ? 'bool' : 'string',
+          unit: null,
+        });
       }
     }
     return known;
@@ -190,7 +306,8 @@ export class World {
     const phase = this.phase(id);
     const first = Math.max(Math.ceil((from - phase) / step), Math.ceil((to - phase) / step) - limit);
     const out = [];
-    for (let k = first; k * step + phase < to; k += 1) if (this.speaks(id, k * step + phase)) out.push(k * step + phase);
+    for (let k = first; k * step + phase < to; k += 1)
+      if (this.speaks(id, k * step + phase)) out.push(k * step + phase);
     return out;
   }
 
@@ -252,7 +369,9 @@ export class World {
   points(id, metric, from, to, limit) {
     const injected = (this.injected.get(id)?.get(metric) ?? []).filter(([t]) => t >= from && t < to);
     if (this.value(id, metric, from) === undefined) return injected;
-    return [...this.times(id, from, to, limit).map((t) => [t, this.value(id, metric, t)]), ...injected].sort((a, b) => a[0] - b[0]);
+    return [...this.times(id, from, to, limit).map((t) => [t, this.value(id, metric, t)]), ...injected].sort(
+      (a, b) => a[0] - b[0],
+    );
   }
 
   windows(id, metric, from, to, width, aggregates) {
@@ -260,12 +379,17 @@ export class World {
     const samples = Math.max(2, Math.min(12, Math.floor(width / this.step(id))));
     for (let start = Math.floor(from / width) * width; start < to; start += width) {
       const end = Math.min(start + width, Date.now());
-      let values = (this.injected.get(id)?.get(metric) ?? []).filter(([t]) => t >= start && t < end).map((p) => p[1]);
+      let values = (this.injected.get(id)?.get(metric) ?? [])
+        .filter(([t]) => t >= start && t < end)
+        .map((p) => p[1]);
       if (this.value(id, metric, start) !== undefined) {
         const step = Math.max(this.step(id), (end - start) / samples);
-        for (let t = start; t < end; t += step) if (this.speaks(id, t)) values.push(this.value(id, metric, t));
+        for (let t = start; t < end; t += step)
+          if (this.speaks(id, t)) values.push(this.value(id, metric, t));
       }
-      values = values.map((v) => (typeof v === 'boolean' ? Number(v) : v)).filter((v) => typeof v === 'number');
+      values = values
+        .map((v) => (typeof v === 'boolean' ? Number(v) : v))
+        .filter((v) => typeof v === 'number');
       if (!values.length) continue;
       const sum = values.reduce((a, b) => a + b, 0);
       const by = {

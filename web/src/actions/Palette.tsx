@@ -63,52 +63,51 @@ export function Palette({ context, onClose }: { context: ActionContext; onClose:
     <Modal.Root opened onClose={onClose} padding={0} yOffset="12vh" centered={false} size={560}>
       <Modal.Overlay />
       <Modal.Content aria-label="Search and commands">
-      <div className={classes.field}>
-        <Icon name="search" />
-        <input
-          data-autofocus
-          role="combobox"
-          aria-expanded="true"
-          aria-controls={listId}
-          aria-activedescendant={rows[at] ? `${listId}-${at}` : undefined}
-          aria-label="Search devices and commands"
-          placeholder="Search devices and commands"
-          value={text}
-          spellCheck={false}
-          autoComplete="off"
-          onChange={(e) => {
-            setText(e.currentTarget.value);
-            setChosen(0);
-          }}
-          onKeyDown={(e) => {
-            if (e.key === 'ArrowDown') setChosen((at + 1) % Math.max(1, rows.length));
-            else if (e.key === 'ArrowUp') setChosen((at - 1 + rows.length) % Math.max(1, rows.length));
-            else if (e.key === 'Enter') run(rows[at]);
-            else return;
-            e.preventDefault();
-          }}
-        />
-      </div>
-      <div className={classes.list} role="listbox" id={listId} ref={list} aria-label="Results">
-        {rows.map((row, i) => (
-          // biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus and names the active option
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the field handles the keys
-          <div
-            key={row.key}
-            id={`${listId}-${i}`}
-            role="option"
-            aria-selected={i === at}
-            className={classes.row}
-            onMouseMove={() => setChosen(i)}
-            onClick={() => run(row)}
-          >
-            <span className={classes.icon}>{row.icon}</span>
-            <span className={classes.label}>{row.label}</span>
-            {row.hint}
-          </div>
-        ))}
-        {rows.length === 0 && <p className={classes.none}>Nothing is called that.</p>}
-      </div>
+        <div className={classes.field}>
+          <Icon name="search" />
+          <input
+            data-autofocus
+            role="combobox"
+            aria-expanded="true"
+            aria-controls={listId}
+            aria-activedescendant={rows[at] ? `${listId}-${at}` : undefined}
+            aria-label="Search devices and commands"
+            placeholder="Search devices and commands"
+            value={text}
+            spellCheck={false}
+            autoComplete="off"
+            onChange={(e) => {
+              setText(e.currentTarget.value);
+              setChosen(0);
+            }}
+            onKeyDown={(e) => {
+              if (e.key === 'ArrowDown') setChosen((at + 1) % Math.max(1, rows.length));
+              else if (e.key === 'ArrowUp') setChosen((at - 1 + rows.length) % Math.max(1, rows.length));
+              else if (e.key === 'Enter') run(rows[at]);
+              else return;
+              e.preventDefault();
+            }}
+          />
+        </div>
+        <div className={classes.list} role="listbox" id={listId} ref={list} aria-label="Results">
+          {rows.map((row, i) => (
+            // biome-ignore lint/a11y/useKeyWithClickEvents: the field handles the keys
+            <div
+              key={row.key}
+              id={`${listId}-${i}`}
+              role="option"
+              aria-selected={i === at}
+              className={classes.row}
+              onMouseMove={() => setChosen(i)}
+              onClick={() => run(row)}
+            >
+              <span className={classes.icon}>{row.icon}</span>
+              <span className={classes.label}>{row.label}</span>
+              {row.hint}
+            </div>
+          ))}
+          {rows.length === 0 && <p className={classes.none}>Nothing is called that.</p>}
+        </div>
       </Modal.Content>
     </Modal.Root>
   );

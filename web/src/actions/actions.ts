@@ -32,9 +32,30 @@ export interface Action {
 
 /** Declared once; the menus, the palette and the keys derive from this list. */
 export const actions: Action[] = [
-  { id: 'overview', label: 'Overview', icon: 'devices', group: 'go', shortcut: 'g o', perform: (c) => c.go('/') },
-  { id: 'connect', label: 'Connect a device', icon: 'plug', group: 'go', shortcut: 'c', perform: (c) => c.go('/connect') },
-  { id: 'palette', label: 'Search and commands', icon: 'search', group: 'go', shortcut: 'mod+k', perform: (c) => c.show('palette') },
+  {
+    id: 'overview',
+    label: 'Overview',
+    icon: 'devices',
+    group: 'go',
+    shortcut: 'g o',
+    perform: (c) => c.go('/'),
+  },
+  {
+    id: 'connect',
+    label: 'Connect a device',
+    icon: 'plug',
+    group: 'go',
+    shortcut: 'c',
+    perform: (c) => c.go('/connect'),
+  },
+  {
+    id: 'palette',
+    label: 'Search and commands',
+    icon: 'search',
+    group: 'go',
+    shortcut: 'mod+k',
+    perform: (c) => c.show('palette'),
+  },
   {
     id: 'find',
     label: 'Find in the list of devices',
@@ -71,7 +92,14 @@ export const actions: Action[] = [
     when: (c) => c.live.client.status.kind === 'waiting',
     perform: (c) => c.live.client.reconnect(),
   },
-  { id: 'shortcuts', label: 'Keyboard shortcuts', icon: 'command', group: 'look', shortcut: '?', perform: (c) => c.show('shortcuts') },
+  {
+    id: 'shortcuts',
+    label: 'Keyboard shortcuts',
+    icon: 'command',
+    group: 'look',
+    shortcut: '?',
+    perform: (c) => c.show('shortcuts'),
+  },
   {
     id: 'password',
     label: (c) => (c.user?.has_password ? 'Change password' : 'Set a password'),
@@ -80,7 +108,14 @@ export const actions: Action[] = [
     when: (c) => c.mode === 'closed',
     perform: (c) => c.show('password'),
   },
-  { id: 'sign-out', label: 'Log out', icon: 'logout', group: 'account', when: (c) => c.mode === 'closed', perform: (c) => c.signOut() },
+  {
+    id: 'sign-out',
+    label: 'Log out',
+    icon: 'logout',
+    group: 'account',
+    when: (c) => c.mode === 'closed',
+    perform: (c) => c.signOut(),
+  },
 ];
 
 export function labelOf(action: Action, context: ActionContext): string {

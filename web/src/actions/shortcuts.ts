@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { type ActionContext, offered } from './actions';
 
-const isMac = () => /Mac|iPhone|iPad/.test(navigator.platform);
+const isMac = () => typeof navigator !== 'undefined' && /Mac|iPhone|iPad/.test(navigator.platform);
 
 /** "mod+k" → ["⌘K"] or ["Ctrl", "K"] */
 export function spellShortcut(shortcut: string, mac = isMac()): string[] {
@@ -13,7 +13,10 @@ export function spellShortcut(shortcut: string, mac = isMac()): string[] {
 }
 
 function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+  return (
+    target instanceof HTMLElement &&
+    (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+  );
 }
 
 const SEQUENCE_TIMEOUT = 900;

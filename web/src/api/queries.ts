@@ -1,4 +1,9 @@
-import { keepPreviousData, type QueryClient, queryOptions, infiniteQueryOptions } from '@tanstack/react-query';
+import {
+  infiniteQueryOptions,
+  keepPreviousData,
+  type QueryClient,
+  queryOptions,
+} from '@tanstack/react-query';
 import { parseTime, toDuration, toRfc3339 } from '@/lib/time';
 import { ApiError, api, type DeviceListItem, type Schemas, take } from './client';
 
@@ -22,9 +27,14 @@ export const queries = {
     }),
 
   system: () =>
-    queryOptions({ queryKey: ['system'], queryFn: () => take(api.GET('/api/v1/system')), refetchInterval: 5000 }),
+    queryOptions({
+      queryKey: ['system'],
+      queryFn: () => take(api.GET('/api/v1/system')),
+      refetchInterval: 5000,
+    }),
 
-  demo: () => queryOptions({ queryKey: ['demo'], queryFn: () => take(api.GET('/api/v1/demo')), staleTime: 30_000 }),
+  demo: () =>
+    queryOptions({ queryKey: ['demo'], queryFn: () => take(api.GET('/api/v1/demo')), staleTime: 30_000 }),
 
   profiles: () =>
     queryOptions({
@@ -34,7 +44,9 @@ export const queries = {
         let cursor: string | null = null;
         do {
           const page: { profiles: Schemas['Profile'][]; next: string | null } = await take(
-            api.GET('/api/v1/profiles', { params: { query: { limit: 1000, ...(cursor ? { cursor } : {}) } } }),
+            api.GET('/api/v1/profiles', {
+              params: { query: { limit: 1000, ...(cursor ? { cursor } : {}) } },
+            }),
           );
           all.push(...page.profiles);
           cursor = page.next;
@@ -75,7 +87,8 @@ export const queries = {
   deviceSearch: (q: string) =>
     queryOptions({
       queryKey: ['devices', 'search', q],
-      queryFn: ({ signal }) => take(api.GET('/api/v1/devices', { params: { query: { q, limit: 8 } }, signal })),
+      queryFn: ({ signal }) =>
+        take(api.GET('/api/v1/devices', { params: { query: { q, limit: 8 } }, signal })),
       placeholderData: keepPreviousData,
       staleTime: 10_000,
     }),
@@ -105,7 +118,9 @@ export const queries = {
       queryKey: ['devices', 'one', device, 'events'],
       queryFn: ({ pageParam }) =>
         take(
-          api.GET('/api/v1/events', { params: { query: { device, limit: 50, ...(pageParam ? { cursor: pageParam } : {}) } } }),
+          api.GET('/api/v1/events', {
+            params: { query: { device, limit: 50, ...(pageParam ? { cursor: pageParam } : {}) } },
+          }),
         ),
       initialPageParam: '',
       getNextPageParam: (page) => page.next ?? undefined,
@@ -145,7 +160,11 @@ export interface ReadingsRequest {
 }
 
 /** All pages of a query, joined. */
-export async function fetchReadings(request: ReadingsRequest, signal?: AbortSignal, mostPages = 50): Promise<Readings[]> {
+export async function fetchReadings(
+  request: ReadingsRequest,
+  signal?: AbortSignal,
+  mostPages = 50,
+): Promise<Readings[]> {
   const joined = new Map<string, Readings>();
   let cursor: string | null = null;
   for (let page = 0; page < mostPages; page += 1) {
@@ -157,7 +176,9 @@ export async function fetchReadings(request: ReadingsRequest, signal?: AbortSign
             ...(request.metrics?.length ? { metric: request.metrics } : {}),
             from: toRfc3339(request.from),
             to: toRfc3339(request.to),
-            ...(request.window ? { window: toDuration(request.window), aggregate: request.aggregates ?? ['mean'] } : {}),
+            ...(request.window
+              ? { window: toDuration(request.window), aggregate: request.aggregates ?? ['mean'] }
+              : {}),
             limit: request.limit ?? 100_000,
             epoch: 'ms',
             ...(cursor ? { cursor } : {}),
@@ -173,7 +194,14 @@ export async function fetchReadings(request: ReadingsRequest, signal?: AbortSign
       for (const point of points) if (typeof point[0] !== 'number') point[0] = parseTime(point[0] as string);
       const known = joined.get(key);
       if (known) known.points.push(...points);
-      else joined.set(key, { device, metric: series.metric, unit: series.unit, columns: series.columns, points });
+      else
+        joined.set(key, {
+          device,
+          metric: series.metric,
+          unit: series.unit,
+          columns: series.columns,
+          points,
+        });
     }
     cursor = answer.next;
     if (!cursor) break;
@@ -182,19 +210,26 @@ export async function fetchReadings(request: ReadingsRequest, signal?: AbortSign
 }
 
 /** Changes a device in every list that shows it. */
-export function patchDeviceInLists(client: QueryClient, device: string, change: (old: DeviceListItem) => DeviceListItem | null): void {
-  client.setQueriesData<{ pages: Schemas['DeviceList'][]; pageParams: unknown[] }>({ queryKey: ['devices', 'list'] }, (data) => {
-    if (!data) return data;
-    return {
-      ...data,
-      pages: data.pages.map((page) => ({
-        ...page,
-        devices: page.devices.flatMap((d) => {
-          if (d.device !== device) return [d];
-          const next = change(d);
-          return next ? [next] : [];
-        }),
-      })),
-    };
-  });
+export function patchDeviceInLists(
+  client: QueryClient,
+  device: string,
+  change: (old: DeviceListItem) => DeviceListItem | null,
+): void {
+  client.setQueriesData<{ pages: Schemas['DeviceList'][]; pageParams: unknown[] }>(
+    { queryKey: ['devices', 'list'] },
+    (data) => {
+      if (!data) return data;
+      return {
+        ...data,
+        pages: data.pages.map((page) => ({
+          ...page,
+          devices: page.devices.flatMap((d) => {
+            if (d.device !== device) return [d];
+            const next = change(d);
+            return next ? [next] : [];
+          }),
+        })),
+      };
+    },
+  );
 }

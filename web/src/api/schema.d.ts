@@ -808,7 +808,7 @@ export interface components {
         NewIngestKey: {
             name: string;
             /** @default false */
-            create_devices: boolean;
+            create_devices?: boolean;
         };
         ProfileMetric: {
             name: components["schemas"]["MetricName"];
@@ -1019,24 +1019,24 @@ export interface components {
              *       "mean"
              *     ]
              */
-            aggregates: components["schemas"]["Aggregate"][];
+            aggregates?: components["schemas"]["Aggregate"][];
             /**
              * @description What an empty window shows: `none` leaves it out.
              * @default none
              */
-            fill: ("none" | "null" | "previous" | "linear") | number;
+            fill?: ("none" | "null" | "previous" | "linear") | number;
             /** @description `device` or `label:<key>`; default: each series by itself. */
             group_by?: string[];
             /**
              * @default asc
              * @enum {string}
              */
-            order: "asc" | "desc";
+            order?: "asc" | "desc";
             /**
              * @description Points in the answer, all series together.
              * @default 10000
              */
-            limit: number;
+            limit?: number;
             cursor?: string;
             /** @enum {string} */
             epoch?: "s" | "ms" | "us" | "ns";
@@ -1183,7 +1183,7 @@ export interface components {
              * @description Set the session cookie and answer `{user}` alone.
              * @default false
              */
-            session: boolean;
+            session?: boolean;
         };
         Jwks: {
             keys: Record<string, never>[];
@@ -1212,7 +1212,7 @@ export interface components {
              * @description Begin with the newest value of every selected series.
              * @default false
              */
-            snapshot: boolean;
+            snapshot?: boolean;
         };
         /** @description What happens on the connections of one device, refusals too. */
         LiveSubscribeTrace: {

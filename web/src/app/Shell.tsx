@@ -1,4 +1,11 @@
-import { ActionIcon, Button, Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import {
+  ActionIcon,
+  Button,
+  Menu,
+  Tooltip,
+  useComputedColorScheme,
+  useMantineColorScheme,
+} from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, Outlet, useMatchRoute, useNavigate } from '@tanstack/react-router';
 import { lazy, Suspense, useMemo, useState } from 'react';
@@ -16,8 +23,12 @@ import { toast } from '@/ui/toasts';
 import classes from './Shell.module.css';
 
 const Palette = lazy(() => import('@/actions/Palette').then((m) => ({ default: m.Palette })));
-const ShortcutsDialog = lazy(() => import('@/actions/ShortcutsDialog').then((m) => ({ default: m.ShortcutsDialog })));
-const PasswordDialog = lazy(() => import('@/features/account/PasswordDialog').then((m) => ({ default: m.PasswordDialog })));
+const ShortcutsDialog = lazy(() =>
+  import('@/actions/ShortcutsDialog').then((m) => ({ default: m.ShortcutsDialog })),
+);
+const PasswordDialog = lazy(() =>
+  import('@/features/account/PasswordDialog').then((m) => ({ default: m.PasswordDialog })),
+);
 
 export function Shell() {
   const navigate = useNavigate();
@@ -114,7 +125,9 @@ export function Shell() {
         </div>
       </header>
       <main id="main" className={classes.main} tabIndex={-1}>
-        {me && !me.user.has_password && me.mode === 'closed' && <PasswordBanner onSet={() => show('password')} />}
+        {me && !me.user.has_password && me.mode === 'closed' && (
+          <PasswordBanner onSet={() => show('password')} />
+        )}
         <Outlet />
       </main>
       <StatusBar />

@@ -5,6 +5,7 @@ import {
   createRouter,
   lazyRouteComponent,
   Outlet,
+  type RouterHistory,
   redirect,
 } from '@tanstack/react-router';
 import { ApiError } from '@/api/client';
@@ -12,7 +13,14 @@ import { queries } from '@/api/queries';
 import type { Live } from '@/live/live';
 import { ErrorPage, NotFoundPage } from './ErrorPage';
 import { Shell } from './Shell';
-import { connectSearch, deviceSearch, loginSearch, overviewSearch, parseSearch, stringifySearch } from './search';
+import {
+  connectSearch,
+  deviceSearch,
+  loginSearch,
+  overviewSearch,
+  parseSearch,
+  stringifySearch,
+} from './search';
 
 interface Context {
   queryClient: QueryClient;
@@ -47,7 +55,8 @@ const inside = createRoute({
       await context.queryClient.ensureQueryData(queries.me());
       context.live.client.resume();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) throw redirect({ to: '/login', search: { next: location.href } });
+      if (error instanceof ApiError && error.status === 401)
+        throw redirect({ to: '/login', search: { next: location.href } });
       throw error;
     }
   },
@@ -77,8 +86,9 @@ const connect = createRoute({
 
 const tree = root.addChildren([welcome, login, inside.addChildren([overview, device, connect])]);
 
-export function makeRouter(context: Context) {
+export function makeRouter(context: Context, history?: RouterHistory) {
   return createRouter({
+    ...(history ? { history } : {}),
     routeTree: tree,
     context,
     parseSearch,

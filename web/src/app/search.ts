@@ -31,7 +31,8 @@ const many = z.pipe(
 );
 const word = z.catch(z.optional(one), undefined);
 const words = z.catch(z.optional(many), undefined);
-const oneOf = <const T extends readonly [string, ...string[]]>(list: T) => z.catch(z.optional(z.enum(list)), undefined);
+const oneOf = <const T extends readonly [string, ...string[]]>(list: T) =>
+  z.catch(z.optional(z.enum(list)), undefined);
 
 /** What the overview shows is in its address: it can be sent to somebody. Anything odd is dropped. */
 export const overviewSearch = z.object({

@@ -1,9 +1,9 @@
 import {
   type CSSVariablesResolver,
   createTheme,
-  type MantineColorsTuple,
-  type MantineColorSchemeManager,
   isMantineColorScheme,
+  type MantineColorSchemeManager,
+  type MantineColorsTuple,
 } from '@mantine/core';
 
 const flux: MantineColorsTuple = [

@@ -2,7 +2,7 @@ import { useComputedColorScheme } from '@mantine/core';
 import { useEffect, useRef } from 'react';
 import { clock } from '@/lib/clock';
 import type { View } from '@/lib/window';
-import { type HistoryTrace, HistoryChartView } from './HistoryChartView';
+import { HistoryChartView, type HistoryTrace } from './HistoryChartView';
 
 export function HistoryChart({
   traces,
@@ -28,7 +28,9 @@ export function HistoryChart({
   handlers.current = { onZoom, onZoomOut, onWidth };
 
   useEffect(() => {
-    const chart = new HistoryChartView(host.current!, clock, paneHeight, (width) => handlers.current.onWidth(width));
+    const chart = new HistoryChartView(host.current!, clock, paneHeight, (width) =>
+      handlers.current.onWidth(width),
+    );
     chart.onZoom = (from, to) => handlers.current.onZoom(from, to);
     chart.onZoomOut = () => handlers.current.onZoomOut();
     made.current = chart;

@@ -7,8 +7,8 @@ import { groupByUnit } from './LiveChartView';
 import { bound, dot, drawSamples, type Plane, type Samples, visible } from './lines';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
-import { GlidingRange } from './range';
 import { Readout, type ReadoutRow } from './Readout';
+import { GlidingRange } from './range';
 
 /** One metric's history, and the ring that goes on where the history ends. */
 export interface HistoryTrace {
@@ -67,7 +67,7 @@ export class HistoryChartView {
       if (width === this.width || width === 0) return;
       this.width = width;
       if (this.panes.length === 0) this.build();
-      this.panes.forEach(({ pane }, i) => pane.resize(width, this.heightOf(i)));
+      for (const [i, { pane }] of this.panes.entries()) pane.resize(width, this.heightOf(i));
       this.dirty = true;
       if (this.panes[0]) this.onWidth(this.panes[0].pane.plotWidth);
     });
@@ -82,7 +82,8 @@ export class HistoryChartView {
   }
 
   setTraces(traces: HistoryTrace[]): void {
-    const shape = (list: Iterable<HistoryTrace>) => [...list].map((t) => `${t.key}|${t.unit}|${t.color}`).join();
+    const shape = (list: Iterable<HistoryTrace>) =>
+      [...list].map((t) => `${t.key}|${t.unit}|${t.color}`).join();
     const same = shape(this.traces.values()) === shape(traces);
     this.traces = new Map(traces.map((t) => [t.key, t]));
     if (!same) this.build();
@@ -189,7 +190,12 @@ export class HistoryChartView {
   }
 
   /** Readings that came after the history was fetched. */
-  private eachTail(trace: HistoryTrace, from: number, to: number, visit: (time: number, value: number) => void): void {
+  private eachTail(
+    trace: HistoryTrace,
+    from: number,
+    to: number,
+    visit: (time: number, value: number) => void,
+  ): void {
     const { ring, samples, window } = trace;
     if (!ring || ring.length === 0) return;
     const known = samples?.times.length ? samples.times.at(-1)! + window / 2 : from;
@@ -223,7 +229,8 @@ export class HistoryChartView {
       ctx.fillStyle = color;
       ctx.lineWidth = 1.5 * ratio;
       const x = (time: number) => plane.left + ((time - plane.from) / (plane.to - plane.from)) * plane.width;
-      const y = (value: number) => plane.top + ((plane.high - value) / (plane.high - plane.low)) * plane.height;
+      const y = (value: number) =>
+        plane.top + ((plane.high - value) / (plane.high - plane.low)) * plane.height;
       let lastTime = samples?.times.length ? samples.times.at(-1)! : Number.NEGATIVE_INFINITY;
       let lastValue = samples?.times.length ? samples.means.at(-1)! : 0;
       ctx.beginPath();
@@ -238,7 +245,8 @@ export class HistoryChartView {
         lastValue = value;
       });
       ctx.stroke();
-      if (this.view.kind === 'tail' && plane.to - lastTime < gap) dot(ctx, plane, lastTime, lastValue, 2.6 * ratio);
+      if (this.view.kind === 'tail' && plane.to - lastTime < gap)
+        dot(ctx, plane, lastTime, lastValue, 2.6 * ratio);
     }
   }
 
@@ -259,7 +267,12 @@ export class HistoryChartView {
       const near = this.nearest(trace, time, from, to);
       if (!near || Math.abs(near.time - time) > Math.max(reach, trace.window)) continue;
       if (rows.length === 0) shownTime = near.time;
-      const row: ReadoutRow = { color: colors.series(trace.color), label: trace.label, value: near.value, unit: trace.unit };
+      const row: ReadoutRow = {
+        color: colors.series(trace.color),
+        label: trace.label,
+        value: near.value,
+        unit: trace.unit,
+      };
       if (near.low !== undefined && near.high !== undefined) {
         row.low = near.low;
         row.high = near.high;

@@ -4,7 +4,17 @@ import { clock } from '@/lib/clock';
 import { LiveChartView, type LiveTrace } from './LiveChartView';
 
 /** Fills its parent. React only says what to draw; the drawing is LiveChartView's, once per frame. */
-export function LiveChart({ traces, span, paused, label }: { traces: LiveTrace[]; span: number; paused?: boolean; label: string }) {
+export function LiveChart({
+  traces,
+  span,
+  paused,
+  label,
+}: {
+  traces: LiveTrace[];
+  span: number;
+  paused?: boolean;
+  label: string;
+}) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<LiveChartView | null>(null);
   const scheme = useComputedColorScheme();

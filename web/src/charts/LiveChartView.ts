@@ -5,8 +5,8 @@ import type { Ring } from '@/lib/ring';
 import { dot, type Plane, strokeColumns } from './lines';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
-import { GlidingRange } from './range';
 import { Readout, type ReadoutRow } from './Readout';
+import { GlidingRange } from './range';
 
 /** What a live chart draws: it reads `ring` once per frame and never copies it. */
 export interface LiveTrace {
@@ -37,7 +37,10 @@ const MOST_PANES = 4;
 let nextKey = 0;
 
 /** Groups traces by unit, most first; the rest share the last pane. */
-export function groupByUnit<T extends { unit: string | null }>(traces: T[], most = MOST_PANES): { unit: string | null; traces: T[] }[] {
+export function groupByUnit<T extends { unit: string | null }>(
+  traces: T[],
+  most = MOST_PANES,
+): { unit: string | null; traces: T[] }[] {
   const groups = new Map<string | null, T[]>();
   for (const trace of traces) groups.set(trace.unit, [...(groups.get(trace.unit) ?? []), trace]);
   const list = [...groups].map(([unit, members]) => ({ unit, traces: members }));
@@ -161,7 +164,8 @@ export class LiveChartView {
   private layout(): void {
     this.dirty = true;
     if (this.panes.length === 0) this.build();
-    this.panes.forEach(({ pane }, i) => pane.resize(this.width, this.heightOf(i, this.panes.length)));
+    for (const [i, { pane }] of this.panes.entries())
+      pane.resize(this.width, this.heightOf(i, this.panes.length));
   }
 
   private frame(now: number): void {
@@ -175,7 +179,8 @@ export class LiveChartView {
     let seen = 0;
     for (const { ring } of this.traces) seen += ring.total + ring.revision * 1e6;
     const gliding = this.panes.some((p) => !p.range.settled);
-    if (moved < LEAST_MOVE && seen === this.drawnSeen && !gliding && !this.dirty) {
+    const fresh = seen !== this.drawnSeen && this.heldAt === null; // what comes in the meantime waits
+    if (moved < LEAST_MOVE && !fresh && !gliding && !this.dirty) {
       if (this.hover) this.point(this.hover);
       return;
     }
@@ -190,6 +195,7 @@ export class LiveChartView {
         const columns = this.columns.get(trace.key)!;
         columns.sync(trace.ring, width, from);
         for (let i = columns.lowerBound(from - width); i < columns.length; i += 1) {
+          if (columns.firstTimes[i]! > to) break;
           if (columns.mins[i]! < low) low = columns.mins[i]!;
           if (columns.maxs[i]! > high) high = columns.maxs[i]!;
         }
@@ -218,7 +224,7 @@ export class LiveChartView {
       const end = columns.length - 1;
       const time = columns.lastTimes[end]!;
       // The newest reading is marked while it is fresh; a line that just ends has a silent device.
-      if (!many && plane.to - time < gap) {
+      if (!many && plane.to >= time && plane.to - time < gap) {
         const y = plane.top + ((plane.high - columns.lasts[end]!) / (plane.high - plane.low)) * plane.height;
         const x = plane.left + ((time - plane.from) / (plane.to - plane.from)) * plane.width;
         ctx.globalAlpha = 0.35;
@@ -247,7 +253,12 @@ export class LiveChartView {
       let i = Math.min(ring.length - 1, ring.lowerBound(time));
       if (i > 0 && time - ring.time(i - 1) < ring.time(i) - time) i -= 1;
       if (Math.abs(ring.time(i) - time) > trace.gap()) continue;
-      rows.push({ color: colors.series(trace.color), label: trace.label, value: ring.value(i), unit: trace.unit });
+      rows.push({
+        color: colors.series(trace.color),
+        label: trace.label,
+        value: ring.value(i),
+        unit: trace.unit,
+      });
     }
     if (rows.length === 0) {
       this.readout.hide();

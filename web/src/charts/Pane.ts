@@ -3,9 +3,9 @@ import 'uplot/dist/uPlot.min.css';
 import './charts.css';
 import { formatTickValue } from '@/lib/numbers';
 import { formatTick } from '@/lib/time';
-import { timeTicks } from './ticks';
 import type { Plane } from './lines';
 import { chartTheme } from './palette';
+import { timeTicks } from './ticks';
 
 export interface PaneOptions {
   unit: string | null;
@@ -78,19 +78,23 @@ export class Pane {
               // A label that the edge would cut is left out.
               splits.map((ms) => (u.valToPos(ms, 'x') > u.over.clientWidth - 22 ? '' : formatTick(ms, step))),
             {
-            splits: (_, __, min, max, step) => timeTicks(min, max, step),
-            size: TIME_AXIS_HEIGHT,
-            space: 84,
-            gap: 6,
-            show: true,
-            ...(options.timeAxis ? {} : { values: (_, splits) => splits.map(() => ''), size: 0 }),
-          },
+              splits: (_, __, min, max, step) => timeTicks(min, max, step),
+              size: TIME_AXIS_HEIGHT,
+              space: 84,
+              gap: 6,
+              show: true,
+              ...(options.timeAxis ? {} : { values: (_, splits) => splits.map(() => ''), size: 0 }),
+            },
           ),
-          axis((_, splits, __, ___, step) => splits.map((v) => (this.empty ? '' : formatTickValue(v, step, options.unit))), {
-            size: VALUE_AXIS_WIDTH,
-            space: (u: uPlot) => (u.height < 130 ? 22 : 38),
-            gap: 6,
-          }),
+          axis(
+            (_, splits, __, ___, step) =>
+              splits.map((v) => (this.empty ? '' : formatTickValue(v, step, options.unit))),
+            {
+              size: VALUE_AXIS_WIDTH,
+              space: (u: uPlot) => (u.height < 130 ? 22 : 38),
+              gap: 6,
+            },
+          ),
         ],
         series: [{}, { show: true, paths: () => null, points: { show: false } }],
         hooks: {

@@ -84,5 +84,6 @@ export function Sparkline({
     }, 120);
   }, [source, gap, span, width, height, muted]);
 
+  // biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas without a tab index takes no focus
   return <canvas ref={canvas} style={{ width, height, display: 'block' }} aria-hidden="true" />;
 }

@@ -20,7 +20,8 @@ export interface Samples {
   highs: Float64Array;
 }
 
-const xOf = (plane: Plane, time: number) => plane.left + ((time - plane.from) / (plane.to - plane.from)) * plane.width;
+const xOf = (plane: Plane, time: number) =>
+  plane.left + ((time - plane.from) / (plane.to - plane.from)) * plane.width;
 const yOf = (plane: Plane, value: number) =>
   plane.top + ((plane.high - value) / (plane.high - plane.low)) * plane.height;
 
@@ -30,7 +31,13 @@ const CHUNK = 16;
  * Strokes the line of a ring's columns; breaks it where readings are more than `gap` apart. In short pieces: rasterising one
  * path of thousands of segments costs several times as much as the same segments in many paths.
  */
-export function strokeColumns(ctx: CanvasRenderingContext2D, plane: Plane, columns: Columns, gap: number, step: boolean): void {
+export function strokeColumns(
+  ctx: CanvasRenderingContext2D,
+  plane: Plane,
+  columns: Columns,
+  gap: number,
+  step: boolean,
+): void {
   const start = Math.max(0, columns.lowerBound(plane.from) - 2);
   const kx = plane.width / (plane.to - plane.from);
   const ky = plane.height / (plane.high - plane.low);
@@ -94,7 +101,12 @@ export function bound(times: ArrayLike<number>, time: number): number {
 }
 
 /** Runs of samples without a gap, as [start, end). */
-export function* runs(times: Float64Array, start: number, end: number, gap: number): Generator<[number, number]> {
+export function* runs(
+  times: Float64Array,
+  start: number,
+  end: number,
+  gap: number,
+): Generator<[number, number]> {
   let begin = start;
   for (let i = start + 1; i <= end; i += 1) {
     if (i === end || times[i]! - times[i - 1]! > gap) {
@@ -118,7 +130,8 @@ export function drawSamples(
     if (style.band) {
       ctx.beginPath();
       for (let i = a; i < b; i += 1) ctx.lineTo(xOf(plane, samples.times[i]!), yOf(plane, samples.highs[i]!));
-      for (let i = b - 1; i >= a; i -= 1) ctx.lineTo(xOf(plane, samples.times[i]!), yOf(plane, samples.lows[i]!));
+      for (let i = b - 1; i >= a; i -= 1)
+        ctx.lineTo(xOf(plane, samples.times[i]!), yOf(plane, samples.lows[i]!));
       ctx.closePath();
       ctx.globalAlpha = 0.16;
       ctx.fill();
@@ -134,14 +147,26 @@ export function drawSamples(
     if (style.dots || b - a === 1) {
       for (let i = a; i < b; i += 1) {
         ctx.beginPath();
-        ctx.arc(xOf(plane, samples.times[i]!), yOf(plane, samples.means[i]!), style.width * 1.35, 0, Math.PI * 2);
+        ctx.arc(
+          xOf(plane, samples.times[i]!),
+          yOf(plane, samples.means[i]!),
+          style.width * 1.35,
+          0,
+          Math.PI * 2,
+        );
         ctx.fill();
       }
     }
   }
 }
 
-export function dot(ctx: CanvasRenderingContext2D, plane: Plane, time: number, value: number, radius: number): void {
+export function dot(
+  ctx: CanvasRenderingContext2D,
+  plane: Plane,
+  time: number,
+  value: number,
+  radius: number,
+): void {
   ctx.beginPath();
   ctx.arc(xOf(plane, time), yOf(plane, value), radius, 0, Math.PI * 2);
   ctx.fill();

@@ -7,7 +7,8 @@ export function timeTicks(from: number, to: number, step: number): number[] {
   if (step <= HOUR) {
     // Zones differ by whole quarters of an hour: below that, the epoch's multiples are round everywhere.
     const offset = step > 15 * MINUTE ? new Date(from).getTimezoneOffset() * MINUTE : 0;
-    for (let k = Math.ceil((from - offset) / step); k * step + offset <= to; k += 1) ticks.push(k * step + offset);
+    for (let k = Math.ceil((from - offset) / step); k * step + offset <= to; k += 1)
+      ticks.push(k * step + offset);
     return ticks;
   }
   // From midnight on, by the wall clock, which skips and repeats an hour twice a year.

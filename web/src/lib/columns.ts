@@ -37,7 +37,8 @@ export class Columns {
       this.width = width;
       this.revision = ring.revision;
       this.seen = ring.total;
-      for (let i = Math.max(0, ring.lowerBound(from - width) - 1); i < ring.length; i += 1) this.add(ring.time(i), ring.value(i));
+      for (let i = Math.max(0, ring.lowerBound(from - width) - 1); i < ring.length; i += 1)
+        this.add(ring.time(i), ring.value(i));
       return;
     }
     for (let i = ring.length - fresh; i < ring.length; i += 1) this.add(ring.time(i), ring.value(i));

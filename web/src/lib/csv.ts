@@ -6,7 +6,10 @@ export function csvCell(value: string | number | boolean | null | undefined): st
   return /[",\r\n]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;
 }
 
-export function toCsv(header: string[], rows: Iterable<(string | number | boolean | null | undefined)[]>): string {
+export function toCsv(
+  header: string[],
+  rows: Iterable<(string | number | boolean | null | undefined)[]>,
+): string {
   const lines = [header.map(csvCell).join(',')];
   for (const row of rows) lines.push(row.map(csvCell).join(','));
   return `${lines.join('\r\n')}\r\n`;

@@ -13,6 +13,8 @@ let handle = 0;
 function run(now: number): void {
   handle = 0;
   for (const entry of entries) {
+    // Slow listeners are spread out, so that a hundred sparklines do not share one frame.
+    if (Number.isNaN(entry.due)) entry.due = now + Math.random() * entry.every;
     if (now < entry.due) continue;
     entry.due = now + entry.every;
     entry.draw(now);
@@ -37,8 +39,7 @@ if (typeof document !== 'undefined') {
 
 /** Calls `draw` on every frame, or at most every `every` milliseconds. Returns how to stop. */
 export function onFrame(draw: Frame, every = 0): () => void {
-  // Slow listeners are spread out, so that a hundred sparklines do not share one frame.
-  const entry: Entry = { draw, every, due: every ? performance.now() + Math.random() * every : 0 };
+  const entry: Entry = { draw, every, due: every ? Number.NaN : 0 };
   entries.add(entry);
   wake();
   return () => {

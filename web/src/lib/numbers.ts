@@ -6,7 +6,10 @@ function format(minimum: number, maximum: number): Intl.NumberFormat {
   const key = `${minimum}:${maximum}`;
   let found = cache.get(key);
   if (!found) {
-    found = new Intl.NumberFormat('en-US', { minimumFractionDigits: minimum, maximumFractionDigits: maximum });
+    found = new Intl.NumberFormat('en-US', {
+      minimumFractionDigits: minimum,
+      maximumFractionDigits: maximum,
+    });
     cache.set(key, found);
   }
   return found;
@@ -64,7 +67,8 @@ export function formatCount(value: number): string {
 
 /** 1,234 → 1,234 · 12,345 → 12.3k · 1,234,567 → 1.23M */
 export function formatCompact(value: number): string {
-  if (Math.abs(value) < 10_000) return format(0, value < 10 && !Number.isInteger(value) ? 1 : 0).format(value);
+  if (Math.abs(value) < 10_000)
+    return format(0, value < 10 && !Number.isInteger(value) ? 1 : 0).format(value);
   return new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 3 }).format(value);
 }
 
@@ -76,7 +80,11 @@ export function formatTickValue(value: number, step: number, unit?: string | nul
   }
   if (Math.abs(value) >= 1e5) return formatCompact(value);
   let digits = 0;
-  while (digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 * 10 ** digits * step) digits += 1;
+  while (
+    digits < 6 &&
+    Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 * 10 ** digits * step
+  )
+    digits += 1;
   return format(digits, digits).format(value);
 }
 

@@ -83,5 +83,7 @@ export function zoomOut(view: View, now: number, greatest = 365 * DAY): View {
   const span = Math.min(greatest, (to - from) * 2);
   if (view.kind === 'tail') return { kind: 'tail', span };
   const middle = (from + to) / 2;
-  return middle + span / 2 >= now ? { kind: 'tail', span } : { kind: 'fixed', from: middle - span / 2, to: middle + span / 2 };
+  return middle + span / 2 >= now
+    ? { kind: 'tail', span }
+    : { kind: 'fixed', from: middle - span / 2, to: middle + span / 2 };
 }

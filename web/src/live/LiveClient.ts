@@ -278,7 +278,8 @@ export class LiveClient {
   }
 
   private send(message: object): void {
-    if (this.current.kind === 'open' && this.socket?.readyState === OPEN) this.socket.send(JSON.stringify(message));
+    if (this.current.kind === 'open' && this.socket?.readyState === OPEN)
+      this.socket.send(JSON.stringify(message));
   }
 
   private release(): void {

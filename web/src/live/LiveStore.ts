@@ -1,7 +1,7 @@
 import { clock } from '@/lib/clock';
+import { toNumber, type Value } from '@/lib/numbers';
 import { Ring } from '@/lib/ring';
 import { parseTime } from '@/lib/time';
-import { toNumber, type Value } from '@/lib/numbers';
 import type { LiveClient, Subscription } from './LiveClient';
 import type { LiveData, LiveState } from './protocol';
 
@@ -82,7 +82,9 @@ export class LiveStore {
     const asked = performance.now();
     let first = true;
     // No devices would mean all of them.
-    let subscription: Subscription | null = held.size ? this.client.subscribe(request(selection), handlers) : null;
+    let subscription: Subscription | null = held.size
+      ? this.client.subscribe(request(selection), handlers)
+      : null;
     return {
       update: (changed) => {
         const next = new Set(changed.devices);
@@ -169,10 +171,17 @@ export class LiveStore {
       const oldest = ring.length ? ring.time(0) : Number.POSITIVE_INFINITY;
       const count = times.findIndex((t) => t >= oldest);
       const older = count < 0 ? times.length : count;
-      if (older > 0) ring.replace(Number.NEGATIVE_INFINITY, times[older - 1]!, times.slice(0, older), values.slice(0, older));
+      if (older > 0)
+        ring.replace(
+          Number.NEGATIVE_INFINITY,
+          times[older - 1]!,
+          times.slice(0, older),
+          values.slice(0, older),
+        );
     }
     series.version += 1;
-    if (Number.isNaN(series.interval) && times.length > 2) series.interval = (times.at(-1)! - times[0]!) / (times.length - 1);
+    if (Number.isNaN(series.interval) && times.length > 2)
+      series.interval = (times.at(-1)! - times[0]!) / (times.length - 1);
   }
 
   get size(): number {
@@ -194,7 +203,11 @@ export class LiveStore {
 
   private onState(state: LiveState): void {
     const entry = this.entry(state.device);
-    this.setStatus(entry, { state: state.state, connected: state.connected, lastSeen: parseTime(state.last_seen) });
+    this.setStatus(entry, {
+      state: state.state,
+      connected: state.connected,
+      lastSeen: parseTime(state.last_seen),
+    });
   }
 
   private take(series: LiveSeries, time: number, value: Value): void {

@@ -3,10 +3,7 @@ import type { components } from '@/api/schema';
 type Schemas = components['schemas'];
 
 export type LiveSubscribe = Omit<Schemas['LiveSubscribe'], 'op' | 'id'>;
-export type LiveRequest =
-  | LiveSubscribe
-  | { trace: string }
-  | { events: true };
+export type LiveRequest = LiveSubscribe | { trace: string } | { events: true };
 export type LiveMessage = Schemas['LiveMessage'];
 export type LiveData = Schemas['LiveData'];
 export type LiveState = Schemas['LiveState'];

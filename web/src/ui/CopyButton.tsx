@@ -21,7 +21,15 @@ export async function copyText(text: string): Promise<boolean> {
   }
 }
 
-export function CopyButton({ text, label = 'Copy', variant = 'filled' }: { text: string; label?: string; variant?: string }) {
+export function CopyButton({
+  text,
+  label = 'Copy',
+  variant = 'filled',
+}: {
+  text: string;
+  label?: string;
+  variant?: string;
+}) {
   const [state, setState] = useState<'idle' | 'copied' | 'failed'>('idle');
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -35,7 +43,9 @@ export function CopyButton({ text, label = 'Copy', variant = 'filled' }: { text:
         timer.current = setTimeout(() => setState('idle'), 2000);
       }}
     >
-      <span aria-live="polite">{state === 'copied' ? 'Copied' : state === 'failed' ? 'Select and copy' : label}</span>
+      <span aria-live="polite">
+        {state === 'copied' ? 'Copied' : state === 'failed' ? 'Select and copy' : label}
+      </span>
     </Button>
   );
 }

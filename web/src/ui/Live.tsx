@@ -12,7 +12,15 @@ interface Reading {
 }
 
 /** A value that follows its source without rendering; grey once it is older than `staleAfter` says. */
-export function LiveValue({ source, staleAfter, size }: { source: Reading; staleAfter: () => number; size?: 'lg' }) {
+export function LiveValue({
+  source,
+  staleAfter,
+  size,
+}: {
+  source: Reading;
+  staleAfter: () => number;
+  size?: 'lg';
+}) {
   const root = useRef<HTMLSpanElement>(null);
   useEffect(() => {
     // Held here, for React lets go of the ref before it runs the clean-up.

@@ -27,18 +27,24 @@ const PATHS = {
   more: 'M6 12h.01M12 12h.01M18 12h.01',
   alert: 'M12 4 21 19.500H3zM12 10v4.500M12 17h.01',
   info: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18M12 11v5M12 8h.01',
-  place: 'M12 21c4.500-5 6.500-8 6.500-11a6.500 6.500 0 0 0-13 0c0 3 2 6 6.500 11M12 12a2.200 2.200 0 1 0 0-4.400 2.200 2.200 0 0 0 0 4.400',
+  place:
+    'M12 21c4.500-5 6.500-8 6.500-11a6.500 6.500 0 0 0-13 0c0 3 2 6 6.500 11M12 12a2.200 2.200 0 1 0 0-4.400 2.200 2.200 0 0 0 0 4.400',
   plug: 'M9 4v5M15 4v5M6.500 9h11v3a5.500 5.500 0 0 1-11 0zM12 17.500V21',
   clock: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18M12 7v5l3.500 2',
   refresh: 'M19.500 12a7.500 7.500 0 1 1-2.300-5.400M19.500 3.500v4h-4',
   zoomOut: 'M10.500 17a6.500 6.500 0 1 0 0-13 6.500 6.500 0 0 0 0 13M15.300 15.300 20 20M8 10.500h5',
-  command: 'M9 9h6v6H9zM9 9H7a2 2 0 1 1 2-2zM15 9V7a2 2 0 1 1 2 2zM15 15h2a2 2 0 1 1-2 2zM9 15v2a2 2 0 1 1-2-2z',
+  command:
+    'M9 9h6v6H9zM9 9H7a2 2 0 1 1 2-2zM15 9V7a2 2 0 1 1 2 2zM15 15h2a2 2 0 1 1-2 2zM9 15v2a2 2 0 1 1-2-2z',
   spark: 'M13 3 5.500 13.500H12L11 21l7.500-10.500H12z',
 } as const;
 
 export type IconName = keyof typeof PATHS;
 
-export function Icon({ name, size = 16, ...rest }: { name: IconName; size?: number } & SVGProps<SVGSVGElement>) {
+export function Icon({
+  name,
+  size = 16,
+  ...rest
+}: { name: IconName; size?: number } & SVGProps<SVGSVGElement>) {
   return (
     <svg
       width={size}
@@ -60,7 +66,15 @@ export function Icon({ name, size = 16, ...rest }: { name: IconName; size?: numb
 /** Field lines of a core, and the signal that passes through. */
 export function Mark({ size = 22 }: { size?: number }) {
   return (
-    <svg width={size} height={size} viewBox="0 0 32 32" fill="none" strokeLinecap="round" strokeWidth={2.6} aria-hidden="true">
+    <svg
+      width={size}
+      height={size}
+      viewBox="0 0 32 32"
+      fill="none"
+      strokeLinecap="round"
+      strokeWidth={2.6}
+      aria-hidden="true"
+    >
       <path d="M6 11.500a11 11 0 0 1 20 0M26 20.500a11 11 0 0 1-20 0" stroke="var(--ink-3)" />
       <path d="M2 16h6c2.600-9 5.300-9 8 0s5.400 9 8 0h6" stroke="var(--accent)" />
     </svg>

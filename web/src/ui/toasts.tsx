@@ -21,9 +21,17 @@ export const useToasts = create<Toasts>((set) => ({
 
 let next = 1;
 
-export function toast(text: string, options: { tone?: Toast['tone']; action?: Toast['action']; life?: number } = {}): number {
+export function toast(
+  text: string,
+  options: { tone?: Toast['tone']; action?: Toast['action']; life?: number } = {},
+): number {
   const id = next++;
-  const entry: Toast = { id, text, tone: options.tone ?? 'plain', ...(options.action ? { action: options.action } : {}) };
+  const entry: Toast = {
+    id,
+    text,
+    tone: options.tone ?? 'plain',
+    ...(options.action ? { action: options.action } : {}),
+  };
   useToasts.setState((s) => ({ list: [...s.list.slice(-3), entry] }));
   setTimeout(() => useToasts.getState().dismiss(id), options.life ?? (options.tone === 'bad' ? 9000 : 5000));
   return id;

@@ -11,7 +11,12 @@ export function DeviceRoute() {
       id={device}
       state={search}
       onChange={(change) =>
-        navigate({ to: '/devices/$device', params: { device }, search: (old) => ({ ...old, ...change }), replace: true })
+        navigate({
+          to: '/devices/$device',
+          params: { device },
+          search: (old) => ({ ...old, ...change }),
+          replace: true,
+        })
       }
       onGone={() => navigate({ to: '/', search: {}, replace: true })}
     />

@@ -14,7 +14,11 @@ export function PasswordDialog({ user, onClose }: { user: User; onClose: () => v
   const client = useQueryClient();
   const save = useMutation({
     mutationFn: () =>
-      take(api.PUT('/api/v1/auth/password', { body: user.has_password ? { current, new: fresh } : { new: fresh } })),
+      take(
+        api.PUT('/api/v1/auth/password', {
+          body: user.has_password ? { current, new: fresh } : { new: fresh },
+        }),
+      ),
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: ['me'] });
       toast(texts.done);
@@ -59,7 +63,13 @@ export function PasswordDialog({ user, onClose }: { user: User; onClose: () => v
             autoComplete="new-password"
             value={again}
             onChange={(e) => setAgain(e.currentTarget.value)}
-            error={tried && differ ? texts.differ : save.error && field !== 'new' && field !== 'current' ? messageOf(save.error) : null}
+            error={
+              tried && differ
+                ? texts.differ
+                : save.error && field !== 'new' && field !== 'current'
+                  ? messageOf(save.error)
+                  : null
+            }
           />
           <Group justify="flex-end" gap="xs">
             <Button variant="default" onClick={onClose}>

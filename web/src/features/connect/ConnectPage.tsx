@@ -1,4 +1,4 @@
-import { Button, Select, SegmentedControl, TextInput } from '@mantine/core';
+import { Button, SegmentedControl, Select, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useSearch } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useState } from 'react';
@@ -13,7 +13,17 @@ import { TracePane } from './TracePane';
 import { texts } from './texts';
 import { isDeviceId, suggestName } from './trace';
 
-function Step({ n, title, done, children }: { n: number; title: string; done?: boolean; children: ReactNode }) {
+function Step({
+  n,
+  title,
+  done,
+  children,
+}: {
+  n: number;
+  title: string;
+  done?: boolean;
+  children: ReactNode;
+}) {
   return (
     <section className={classes.step} data-done={done || undefined}>
       <span className={classes.number} aria-hidden="true">
@@ -63,13 +73,19 @@ export function ConnectPage() {
   const match = useQuery({ ...queries.deviceSearch(name.trim()), enabled: name.trim().length > 0 });
   const exists = match.data?.devices.some((d) => d.device === name.trim()) ?? false;
   const connect = useMutation({
-    mutationFn: () => take(api.POST('/api/v1/connect', { body: { device: name.trim(), ...(profile && !exists ? { profile } : {}) } })),
+    mutationFn: () =>
+      take(
+        api.POST('/api/v1/connect', {
+          body: { device: name.trim(), ...(profile && !exists ? { profile } : {}) },
+        }),
+      ),
     onSuccess: () => client.invalidateQueries({ queryKey: ['devices'] }),
   });
   const made = connect.data;
 
   useEffect(() => {
-    if (!given && taken.data) setName((old) => old || suggestName((n) => taken.data.devices.some((d) => d.device === n)));
+    if (!given && taken.data)
+      setName((old) => old || suggestName((n) => taken.data.devices.some((d) => d.device === n)));
   }, [given, taken.data]);
 
   const valid = isDeviceId(name.trim());
@@ -116,7 +132,10 @@ export function ConnectPage() {
                       size="sm"
                       label={texts.profile}
                       placeholder={texts.noProfile}
-                      data={(profiles.data ?? []).map((p) => ({ value: p.profile, label: p.name ?? p.profile }))}
+                      data={(profiles.data ?? []).map((p) => ({
+                        value: p.profile,
+                        label: p.name ?? p.profile,
+                      }))}
                       value={profile}
                       onChange={setProfile}
                       clearable
@@ -164,7 +183,11 @@ export function ConnectPage() {
               onAnother={() => {
                 connect.reset();
                 setName('');
-                taken.refetch().then(({ data }) => setName(suggestName((n) => data?.devices.some((d) => d.device === n) ?? false)));
+                taken
+                  .refetch()
+                  .then(({ data }) =>
+                    setName(suggestName((n) => data?.devices.some((d) => d.device === n) ?? false)),
+                  );
               }}
             />
           ) : (

@@ -1,17 +1,18 @@
-import { readable } from '@/lib/numbers';
 import { Button, Group, Loader } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import { Sparkline } from '@/charts/Sparkline';
+import { readable } from '@/lib/numbers';
 import { formatClock, parseTime } from '@/lib/time';
-import { useLive, useWatch } from '@/live/live';
 import { gapOf } from '@/live/LiveStore';
+import { useLive, useWatch } from '@/live/live';
 import type { TraceEvent } from '@/live/protocol';
 import { Icon } from '@/ui/icons';
 import { LiveValue } from '@/ui/Live';
 import { Notice } from '@/ui/Notice';
-import { texts } from './texts';
+import { ScrollBox } from '@/ui/ScrollBox';
 import classes from './TracePane.module.css';
+import { texts } from './texts';
 import { progressOf } from './trace';
 
 const MOST_EVENTS = 60;
@@ -37,7 +38,10 @@ export function TracePane({ device, onAnother }: { device: string; onAnother: ()
     <div className={classes.root}>
       <ol className={classes.steps}>
         {STEPS.map((stage) => {
-          const failed = refusal && (refusal.stage === stage || (stage === 'reading' && !['connect', 'auth'].includes(refusal.stage)));
+          const failed =
+            refusal &&
+            (refusal.stage === stage ||
+              (stage === 'reading' && !['connect', 'auth'].includes(refusal.stage)));
           const state = failed ? 'bad' : passed.has(stage) ? 'good' : 'open';
           return (
             <li key={stage} data-state={state}>
@@ -82,7 +86,11 @@ export function TracePane({ device, onAnother }: { device: string; onAnother: ()
             <b>{texts.done}</b> {texts.doneHelp(readings)}
           </p>
           <Group gap="xs">
-            <Button renderRoot={(props) => <Link to="/devices/$device" params={{ device }} search={{ span: '5m' }} {...props} />}>
+            <Button
+              renderRoot={(props) => (
+                <Link to="/devices/$device" params={{ device }} search={{ span: '5m' }} {...props} />
+              )}
+            >
               {texts.open}
             </Button>
             <Button variant="default" onClick={onAnother}>
@@ -97,24 +105,25 @@ export function TracePane({ device, onAnother }: { device: string; onAnother: ()
           <small>{texts.watching}</small>
         </p>
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
-        <ol className={classes.log} tabIndex={0} aria-label={texts.log} aria-live="polite" aria-relevant="additions">
-          {events.toReversed().map((event, i) => (
-            <li key={`${event.time}-${events.length - i}`} data-ok={event.ok}>
-              <time>{formatClock(parseTime(event.time), true)}</time>
-              <span className={classes.stage}>{texts.stages[event.stage] ?? event.stage}</span>
-              <span className={classes.message}>
-                {event.message}
-                {event.stage === 'connect' && event.peer && (
-                  <small>
-                    {' '}
-                    {event.protocol?.toUpperCase()} from {event.peer}
-                  </small>
-                )}
-              </span>
-            </li>
-          ))}
-        </ol>
+        <ScrollBox label={texts.log} maxHeight={260}>
+          <ol className={classes.log} aria-live="polite" aria-relevant="additions">
+            {events.toReversed().map((event, i) => (
+              <li key={`${event.time}-${events.length - i}`} data-ok={event.ok}>
+                <time>{formatClock(parseTime(event.time), true)}</time>
+                <span className={classes.stage}>{texts.stages[event.stage] ?? event.stage}</span>
+                <span className={classes.message}>
+                  {event.message}
+                  {event.stage === 'connect' && event.peer && (
+                    <small>
+                      {' '}
+                      {event.protocol?.toUpperCase()} from {event.peer}
+                    </small>
+                  )}
+                </span>
+              </li>
+            ))}
+          </ol>
+        </ScrollBox>
       )}
     </div>
   );

@@ -28,6 +28,11 @@ export function suggestName(taken: (name: string) => boolean, base = 'my-device'
 }
 
 export function isDeviceId(text: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be in it
-  return text.length > 0 && new TextEncoder().encode(text).length <= 128 && !/[/+#\u0000-\u001f\u007f]/.test(text);
+  const bytes = new TextEncoder().encode(text);
+  return (
+    bytes.length > 0 &&
+    bytes.length <= 128 &&
+    !/[/+#]/.test(text) &&
+    bytes.every((b) => b >= 0x20 && b !== 0x7f)
+  );
 }

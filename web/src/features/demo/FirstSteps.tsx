@@ -20,7 +20,12 @@ export function FirstSteps() {
         <Icon name="right" />
       </Link>
       {demo && !demo.installed && (
-        <button type="button" className={classes.step} onClick={() => start.mutate()} disabled={start.isPending}>
+        <button
+          type="button"
+          className={classes.step}
+          onClick={() => start.mutate()}
+          disabled={start.isPending}
+        >
           <Icon name="spark" size={20} />
           <span>
             <b>{texts.start}</b>

@@ -4,7 +4,8 @@ export const texts = {
   starting: 'Demo site: starting …',
   remove: 'Remove the demo',
   removeTitle: 'Remove the demo site?',
-  removeText: (n: number) => `Its ${n} devices go, with all their readings. Your own devices stay. You can start it again at any time.`,
+  removeText: (n: number) =>
+    `Its ${n} devices go, with all their readings. Your own devices stay. You can start it again at any time.`,
   cancel: 'Keep it',
   removed: 'The demo site is gone.',
   again: 'Start it again',

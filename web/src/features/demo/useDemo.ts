@@ -12,7 +12,9 @@ export function useDemo() {
     refetchInterval: ({ state }) => (state.data?.installed && !state.data.running ? 1000 : false),
   });
   const refresh = () =>
-    Promise.all(['demo', 'devices', 'system', 'profiles'].map((key) => client.invalidateQueries({ queryKey: [key] })));
+    Promise.all(
+      ['demo', 'devices', 'system', 'profiles'].map((key) => client.invalidateQueries({ queryKey: [key] })),
+    );
   const start = useMutation({
     mutationFn: () => take(api.POST('/api/v1/demo')),
     onSuccess: async (data) => {

@@ -23,7 +23,8 @@ export function CredentialsTab({ device }: { device: string }) {
   const [doomed, setDoomed] = useState<string | null>(null);
   const refresh = () => client.invalidateQueries({ queryKey: queries.credentials(device).queryKey });
   const create = useMutation({
-    mutationFn: () => take(api.POST('/api/v1/devices/{device}/credentials', { params: { path: { device } }, body: {} })),
+    mutationFn: () =>
+      take(api.POST('/api/v1/devices/{device}/credentials', { params: { path: { device } }, body: {} })),
     onSuccess: (credential) => {
       setMade(credential);
       refresh();
@@ -31,7 +32,8 @@ export function CredentialsTab({ device }: { device: string }) {
     onError: (error) => toast(messageOf(error), { tone: 'bad' }),
   });
   const revoke = useMutation({
-    mutationFn: (id: string) => take(api.DELETE('/api/v1/devices/{device}/credentials/{id}', { params: { path: { device, id } } })),
+    mutationFn: (id: string) =>
+      take(api.DELETE('/api/v1/devices/{device}/credentials/{id}', { params: { path: { device, id } } })),
     onSuccess: () => toast(t.revoked),
     onError: (error) => toast(messageOf(error), { tone: 'bad' }),
     onSettled: refresh,
@@ -43,7 +45,11 @@ export function CredentialsTab({ device }: { device: string }) {
     <>
       <Group justify="space-between" gap="xs" mb="xs">
         <p className={classes.help}>{credentials.length ? t.help : t.none}</p>
-        <Button leftSection={<Icon name="plus" size={14} />} onClick={() => create.mutate()} loading={create.isPending}>
+        <Button
+          leftSection={<Icon name="plus" size={14} />}
+          onClick={() => create.mutate()}
+          loading={create.isPending}
+        >
           {t.create}
         </Button>
       </Group>
@@ -85,7 +91,7 @@ export function CredentialsTab({ device }: { device: string }) {
         <Dialog onClose={() => setMade(null)} title={t.onceTitle} locked>
           <Stack gap="sm">
             <p>{t.once}</p>
-            <Secret text={made.token} />
+            <Secret text={made.token} label={t.onceTitle} />
             <p className={classes.help}>{t.how}</p>
             <Group justify="flex-end" gap="xs">
               <Button variant="default" onClick={() => setMade(null)}>

@@ -1,4 +1,3 @@
-import { readable } from '@/lib/numbers';
 import { ActionIcon, Button, Loader, Menu, Tabs, Tooltip } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
@@ -6,7 +5,7 @@ import { useCallback, useEffect, useMemo, useState } from 'react';
 import { ApiError, api, messageOf, take } from '@/api/client';
 import { fetchReadings, patchDeviceInLists, queries } from '@/api/queries';
 import { clock } from '@/lib/clock';
-import { toNumber } from '@/lib/numbers';
+import { readable, toNumber } from '@/lib/numbers';
 import { parseTime } from '@/lib/time';
 import type { View } from '@/lib/window';
 import { useDeviceStatus, useLive, useWatch } from '@/live/live';
@@ -62,7 +61,12 @@ export function DevicePage({
   const device = query.data;
 
   useEffect(() => {
-    if (device) store.seedStatus(id, { state: device.state, connected: device.connected, lastSeen: parseTime(device.last_seen) });
+    if (device)
+      store.seedStatus(id, {
+        state: device.state,
+        connected: device.connected,
+        lastSeen: parseTime(device.last_seen),
+      });
   }, [store, id, device]);
   useEffect(() => {
     for (const [metric, l] of Object.entries(latest.data?.metrics ?? {})) {
@@ -95,18 +99,27 @@ export function DevicePage({
   const live = store.metricsOf(id).length;
   const known = device?.metrics.length ?? 0;
   useEffect(() => {
-    if (device && live > known) client.invalidateQueries({ queryKey: queries.device(id).queryKey, exact: true });
+    if (device && live > known)
+      client.invalidateQueries({ queryKey: queries.device(id).queryKey, exact: true });
   }, [live, known, device, client, id]);
 
-  const drawable = useMemo(() => (device?.metrics ?? []).filter((m) => m.type !== 'string').map((m) => m.name), [device?.metrics]);
+  const drawable = useMemo(
+    () => (device?.metrics ?? []).filter((m) => m.type !== 'string').map((m) => m.name),
+    [device?.metrics],
+  );
   for (const m of device?.metrics ?? []) store.series(id, m.name).unit = m.unit;
   const shown = useMemo(() => {
     const kept = state.m?.filter((m) => drawable.includes(m)) ?? [];
     if (kept.length) return kept;
-    const numbers = (device?.metrics ?? []).filter((m) => m.type !== 'string' && m.type !== 'bool').map((m) => m.name);
+    const numbers = (device?.metrics ?? [])
+      .filter((m) => m.type !== 'string' && m.type !== 'bool')
+      .map((m) => m.name);
     return (numbers.length ? numbers : drawable).slice(0, MOST_AT_FIRST);
   }, [state.m, drawable, device?.metrics]);
-  const charted = useMemo(() => shown.map((name) => ({ name, color: drawable.indexOf(name) })), [shown, drawable]);
+  const charted = useMemo(
+    () => shown.map((name) => ({ name, color: drawable.indexOf(name) })),
+    [shown, drawable],
+  );
   const { span, from, to } = state;
   const view = useMemo(() => viewFromSearch({ span, from, to }), [span, from, to]);
   const lastSeen = useCallback(() => store.status(id)?.lastSeen ?? Number.NaN, [store, id]);
@@ -170,7 +183,8 @@ export function DevicePage({
           {device.location && (
             <span>
               <Icon name="place" size={13} />
-              {device.location.place ?? `${device.location.lat.toFixed(4)}, ${device.location.lon.toFixed(4)}`}
+              {device.location.place ??
+                `${device.location.lat.toFixed(4)}, ${device.location.lon.toFixed(4)}`}
             </span>
           )}
           {Object.entries(device.labels).map(([key, value]) => (
@@ -180,7 +194,11 @@ export function DevicePage({
           ))}
         </div>
         <div className={classes.tools}>
-          <Button variant="default" leftSection={<Icon name="pencil" size={14} />} onClick={() => show('edit')}>
+          <Button
+            variant="default"
+            leftSection={<Icon name="pencil" size={14} />}
+            onClick={() => show('edit')}
+          >
             {texts.edit}
           </Button>
           <Menu position="bottom-end">
@@ -204,7 +222,10 @@ export function DevicePage({
         <Notice
           icon="plug"
           actions={
-            <Button size="compact-xs" renderRoot={(props) => <Link to="/connect" search={{ device: id }} {...props} />}>
+            <Button
+              size="compact-xs"
+              renderRoot={(props) => <Link to="/connect" search={{ device: id }} {...props} />}
+            >
               {texts.howToConnect}
             </Button>
           }
@@ -222,7 +243,12 @@ export function DevicePage({
               onChange({ m: next.length ? drawable.filter((m) => next.includes(m)) : undefined });
             }}
           />
-          <HistoryPanel device={device} metrics={charted} view={view} onView={(next: View) => onChange(viewToSearch(next))} />
+          <HistoryPanel
+            device={device}
+            metrics={charted}
+            view={view}
+            onView={(next: View) => onChange(viewToSearch(next))}
+          />
         </>
       )}
 

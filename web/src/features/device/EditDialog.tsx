@@ -13,7 +13,10 @@ import { texts } from './texts';
 const t = texts.editDialog;
 
 /** What must be sent so that `before` becomes `after`: a label that went is sent as null. */
-export function labelPatch(before: Record<string, string>, after: Record<string, string>): Record<string, string | null> {
+export function labelPatch(
+  before: Record<string, string>,
+  after: Record<string, string>,
+): Record<string, string | null> {
   const patch: Record<string, string | null> = {};
   for (const key of Object.keys(before)) if (!(key in after)) patch[key] = null;
   for (const [key, value] of Object.entries(after)) if (before[key] !== value) patch[key] = value;
@@ -27,25 +30,36 @@ export function EditDialog({ device, onClose }: { device: Device; onClose: () =>
   const profiles = useQuery(queries.profiles());
   const [name, setName] = useState(device.name ?? '');
   const [profile, setProfile] = useState(device.profile);
-  const [labels, setLabels] = useState(Object.entries(device.labels).map(([key, value], id) => ({ id, key, value })));
+  const [labels, setLabels] = useState(
+    Object.entries(device.labels).map(([key, value], id) => ({ id, key, value })),
+  );
   const keys = labels.map((l) => l.key.trim());
   const duplicate = keys.find((k, i) => k && keys.indexOf(k) !== i);
 
-  const send = (body: Patch) => take(api.PATCH('/api/v1/devices/{device}', { params: { path: { device: device.device } }, body }));
+  const send = (body: Patch) =>
+    take(api.PATCH('/api/v1/devices/{device}', { params: { path: { device: device.device } }, body }));
   const settle = (saved: Device) => {
     client.setQueryData(queries.device(device.device).queryKey, saved);
     client.invalidateQueries({ queryKey: ['devices', 'list'] });
   };
   const save = useMutation({
     mutationFn: () => {
-      const wanted = Object.fromEntries(labels.filter((l) => l.key.trim()).map((l) => [l.key.trim(), l.value.trim()]));
+      const wanted = Object.fromEntries(
+        labels.filter((l) => l.key.trim()).map((l) => [l.key.trim(), l.value.trim()]),
+      );
       return send({ name: name.trim() || null, profile, labels: labelPatch(device.labels, wanted) });
     },
     onSuccess: (saved) => {
       settle(saved);
       const undo = async () => {
         try {
-          settle(await send({ name: device.name, profile: device.profile, labels: labelPatch(saved.labels, device.labels) }));
+          settle(
+            await send({
+              name: device.name,
+              profile: device.profile,
+              labels: labelPatch(saved.labels, device.labels),
+            }),
+          );
         } catch (error) {
           toast(messageOf(error), { tone: 'bad' });
         }
@@ -55,7 +69,9 @@ export function EditDialog({ device, onClose }: { device: Device; onClose: () =>
     },
   });
 
-  const options = [...new Set([...(profiles.data ?? []).map((p) => p.profile), ...(profile ? [profile] : [])])];
+  const options = [
+    ...new Set([...(profiles.data ?? []).map((p) => p.profile), ...(profile ? [profile] : [])]),
+  ];
   return (
     <Dialog onClose={onClose} title={t.title}>
       <form
@@ -70,8 +86,25 @@ export function EditDialog({ device, onClose }: { device: Device; onClose: () =>
               {messageOf(save.error)}
             </Notice>
           )}
-          <TextInput data-autofocus size="sm" label={t.name} placeholder={device.device} value={name} maxLength={256} onChange={(e) => setName(e.currentTarget.value)} />
-          <Select size="sm" label={t.profile} placeholder={t.noProfile} data={options} value={profile} onChange={setProfile} clearable clearButtonProps={{ 'aria-label': t.noProfile }} />
+          <TextInput
+            data-autofocus
+            size="sm"
+            label={t.name}
+            placeholder={device.device}
+            value={name}
+            maxLength={256}
+            onChange={(e) => setName(e.currentTarget.value)}
+          />
+          <Select
+            size="sm"
+            label={t.profile}
+            placeholder={t.noProfile}
+            data={options}
+            value={profile}
+            onChange={setProfile}
+            clearable
+            clearButtonProps={{ 'aria-label': t.noProfile }}
+          />
           <fieldset className={classes.labels}>
             <legend>{t.labels}</legend>
             {labels.map((label, i) => (
@@ -89,7 +122,10 @@ export function EditDialog({ device, onClose }: { device: Device; onClose: () =>
                   value={label.value}
                   onChange={(e) => setLabels(labels.with(i, { ...label, value: e.currentTarget.value }))}
                 />
-                <ActionIcon aria-label={`${t.removeLabel} ${label.key}`} onClick={() => setLabels(labels.filter((l) => l !== label))}>
+                <ActionIcon
+                  aria-label={`${t.removeLabel} ${label.key}`}
+                  onClick={() => setLabels(labels.filter((l) => l !== label))}
+                >
                   <Icon name="close" size={14} />
                 </ActionIcon>
               </div>
@@ -99,7 +135,12 @@ export function EditDialog({ device, onClose }: { device: Device; onClose: () =>
               size="compact-xs"
               variant="subtle"
               leftSection={<Icon name="plus" size={12} />}
-              onClick={() => setLabels([...labels, { id: Math.max(-1, ...labels.map((l) => l.id)) + 1, key: '', value: '' }])}
+              onClick={() =>
+                setLabels([
+                  ...labels,
+                  { id: Math.max(-1, ...labels.map((l) => l.id)) + 1, key: '', value: '' },
+                ])
+              }
             >
               {t.addLabel}
             </Button>

@@ -25,7 +25,8 @@ export function EventsTab({ device }: { device: string }) {
       { events: true },
       {
         event: (event) => {
-          if (event.device === device) client.invalidateQueries({ queryKey: queries.events(device).queryKey });
+          if (event.device === device)
+            client.invalidateQueries({ queryKey: queries.events(device).queryKey });
         },
       },
     );

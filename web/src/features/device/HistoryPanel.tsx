@@ -1,5 +1,15 @@
-import { readable } from '@/lib/numbers';
-import { ActionIcon, Button, Group, Loader, Menu, Popover, SegmentedControl, Stack, TextInput, Tooltip } from '@mantine/core';
+import {
+  ActionIcon,
+  Button,
+  Group,
+  Loader,
+  Menu,
+  Popover,
+  SegmentedControl,
+  Stack,
+  TextInput,
+  Tooltip,
+} from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useMemo, useRef, useState } from 'react';
 import { type Device, messageOf } from '@/api/client';
@@ -8,17 +18,19 @@ import { HistoryChart } from '@/charts/HistoryChart';
 import type { HistoryTrace } from '@/charts/HistoryChartView';
 import { clock } from '@/lib/clock';
 import { download, toCsv } from '@/lib/csv';
+import { readable } from '@/lib/numbers';
 import { formatMoment, formatSpan, toDuration } from '@/lib/time';
 import { chooseWindow, PRESETS, resolveView, type View, zoomOut, zoomTo } from '@/lib/window';
-import { useLive } from '@/live/live';
 import { gapOf } from '@/live/LiveStore';
+import { useLive } from '@/live/live';
 import { Icon } from '@/ui/icons';
 import { toast } from '@/ui/toasts';
-import { fetchHistory, toSamples, toTable } from './history';
 import classes from './HistoryPanel.module.css';
+import { fetchHistory, toSamples, toTable } from './history';
 import { texts } from './texts';
 
-const localInput = (ms: number) => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+const localInput = (ms: number) =>
+  new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 
 function CustomRange({ view, onChange }: { view: View; onChange: (view: View) => void }) {
   const [opened, open] = useState(false);
@@ -53,7 +65,13 @@ function CustomRange({ view, onChange }: { view: View; onChange: (view: View) =>
           }}
         >
           <Stack gap="xs">
-            <TextInput type="datetime-local" step={1} label={texts.from} value={from} onChange={(e) => setFrom(e.currentTarget.value)} />
+            <TextInput
+              type="datetime-local"
+              step={1}
+              label={texts.from}
+              value={from}
+              onChange={(e) => setFrom(e.currentTarget.value)}
+            />
             <TextInput
               type="datetime-local"
               step={1}
@@ -89,7 +107,10 @@ export function HistoryPanel({
   const before = useRef<View[]>([]);
   const span = view.kind === 'tail' ? view.span : view.to - view.from;
   const { width: window } = chooseWindow(span, width);
-  const shown = useMemo(() => device.metrics.filter((m) => metrics.some((x) => x.name === m.name)), [device.metrics, metrics]);
+  const shown = useMemo(
+    () => device.metrics.filter((m) => metrics.some((x) => x.name === m.name)),
+    [device.metrics, metrics],
+  );
 
   const history = useQuery({
     queryKey: ['history', device.device, shown.map((m) => m.name), view, window],
@@ -97,7 +118,13 @@ export function HistoryPanel({
       const range = resolveView(view, clock.now());
       // One window more on each side, so that the line enters and leaves the picture.
       const from = window ? Math.floor(range.from / window - 1) * window : range.from - 2000;
-      return fetchHistory(device.device, shown, { from, to: view.kind === 'tail' ? range.to : range.to + window }, window, signal);
+      return fetchHistory(
+        device.device,
+        shown,
+        { from, to: view.kind === 'tail' ? range.to : range.to + window },
+        window,
+        signal,
+      );
     },
     enabled: shown.length > 0,
     // The live end goes on by itself; now and then it is exchanged for windows as everywhere else.
@@ -142,10 +169,17 @@ export function HistoryPanel({
     try {
       const range = resolveView(view, clock.now());
       const series = raw
-        ? await fetchReadings({ devices: [device.device], metrics: shown.map((m) => m.name), ...range }, undefined, 200)
+        ? await fetchReadings(
+            { devices: [device.device], metrics: shown.map((m) => m.name), ...range },
+            undefined,
+            200,
+          )
         : (history.data?.series ?? []);
       const { header, rows } = toTable(series);
-      download(`${device.device}_${new Date(range.from).toISOString().slice(0, 19).replaceAll(':', '')}.csv`, toCsv(header, rows));
+      download(
+        `${device.device}_${new Date(range.from).toISOString().slice(0, 19).replaceAll(':', '')}.csv`,
+        toCsv(header, rows),
+      );
       toast(texts.exported(rows.length));
     } catch (error) {
       toast(messageOf(error), { tone: 'bad' });
@@ -192,7 +226,9 @@ export function HistoryPanel({
             </Menu.Target>
             <Menu.Dropdown>
               <Menu.Label>{texts.export}</Menu.Label>
-              {window > 0 && <Menu.Item onClick={() => save(false)}>{texts.exportShown(toDuration(window))}</Menu.Item>}
+              {window > 0 && (
+                <Menu.Item onClick={() => save(false)}>{texts.exportShown(toDuration(window))}</Menu.Item>
+              )}
               <Menu.Item onClick={() => save(true)}>{texts.exportRaw}</Menu.Item>
             </Menu.Dropdown>
           </Menu>

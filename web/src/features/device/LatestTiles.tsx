@@ -1,16 +1,28 @@
-import { readable } from '@/lib/numbers';
 import { useComputedColorScheme } from '@mantine/core';
 import { useMemo } from 'react';
 import type { Device } from '@/api/client';
 import { seriesColor } from '@/charts/palette';
 import { Sparkline } from '@/charts/Sparkline';
-import { useLive } from '@/live/live';
+import { readable } from '@/lib/numbers';
 import { gapOf, type LiveSeries } from '@/live/LiveStore';
+import { useLive } from '@/live/live';
 import { Age, LiveValue } from '@/ui/Live';
 import classes from './LatestTiles.module.css';
 import { texts } from './texts';
 
-function Tile({ series, type, color, on, onToggle }: { series: LiveSeries; type: string; color: string; on: boolean; onToggle: () => void }) {
+function Tile({
+  series,
+  type,
+  color,
+  on,
+  onToggle,
+}: {
+  series: LiveSeries;
+  type: string;
+  color: string;
+  on: boolean;
+  onToggle: () => void;
+}) {
   const limit = useMemo(() => () => Math.max(15_000, gapOf(series) * 2), [series]);
   const time = useMemo(() => () => series.time, [series]);
   const drawable = type !== 'string';
@@ -23,12 +35,20 @@ function Tile({ series, type, color, on, onToggle }: { series: LiveSeries; type:
       <LiveValue source={series} staleAfter={limit} size="lg" />
       <span className={classes.foot}>
         <Age time={time} />
-        {drawable && type !== 'bool' && <Sparkline source={series} gap={gapOf as never} width={72} height={20} />}
+        {drawable && type !== 'bool' && (
+          <Sparkline source={series} gap={gapOf as never} width={72} height={20} />
+        )}
       </span>
     </>
   );
   return drawable ? (
-    <button type="button" className={classes.tile} aria-pressed={on} title={texts.showMetric(series.metric)} onClick={onToggle}>
+    <button
+      type="button"
+      className={classes.tile}
+      aria-pressed={on}
+      title={texts.showMetric(series.metric)}
+      onClick={onToggle}
+    >
       {content}
     </button>
   ) : (

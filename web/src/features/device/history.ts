@@ -24,9 +24,15 @@ export async function fetchHistory(
   const ask = (names: string[], aggregates: ('min' | 'max' | 'mean' | 'last')[]) =>
     names.length === 0
       ? Promise.resolve([])
-      : fetchReadings({ devices: [device], metrics: names, from: range.from, to: range.to, window, aggregates }, signal);
+      : fetchReadings(
+          { devices: [device], metrics: names, from: range.from, to: range.to, window, aggregates },
+          signal,
+        );
   const parts = window
-    ? await Promise.all([ask(named(['double', 'int64', 'uint64']), ['min', 'mean', 'max']), ask(named(['bool']), ['last'])])
+    ? await Promise.all([
+        ask(named(['double', 'int64', 'uint64']), ['min', 'mean', 'max']),
+        ask(named(['bool']), ['last']),
+      ])
     : await Promise.all([ask(named(['double', 'int64', 'uint64', 'bool']), [])]);
   return { range, window, series: parts.flat() };
 }
@@ -40,7 +46,9 @@ export function toSamples(readings: Readings, window: number): Samples {
   const mean = at('mean', 1);
   const low = at('min', mean);
   const high = at('max', mean);
-  const points = readings.points.filter((p) => p[mean] !== null && !Number.isNaN(toNumber(p[mean] as number)));
+  const points = readings.points.filter(
+    (p) => p[mean] !== null && !Number.isNaN(toNumber(p[mean] as number)),
+  );
   const column = (index: number) => Float64Array.from(points, (p) => toNumber(p[index] as number));
   const means = column(mean);
   return {
@@ -71,6 +79,8 @@ export function toTable(series: Readings[]): { header: string[]; rows: Cell[][] 
       for (let i = 0; i < values.length; i += 1) row[begin + i] = values[i] ?? null;
     }
   }
-  const rows = [...byTime].sort((a, b) => a[0] - b[0]).map(([, row]) => Array.from({ length: header.length }, (_, i) => row[i] ?? null));
+  const rows = [...byTime]
+    .sort((a, b) => a[0] - b[0])
+    .map(([, row]) => Array.from({ length: header.length }, (_, i) => row[i] ?? null));
   return { header, rows };
 }

@@ -4,15 +4,29 @@ import type { View } from '@/lib/window';
 const DEFAULT_SPAN = 3_600_000;
 
 /** A view as it stands in the address: `span=1h`, or `from` and `to` in ms. */
-export function viewFromSearch(search: { span?: string | undefined; from?: string | undefined; to?: string | undefined }): View {
+export function viewFromSearch(search: {
+  span?: string | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
+}): View {
   const from = Number(search.from);
   const to = Number(search.to);
-  if (search.from && search.to && Number.isFinite(from) && Number.isFinite(to) && to > from) return { kind: 'fixed', from, to };
+  if (search.from && search.to && Number.isFinite(from) && Number.isFinite(to) && to > from)
+    return { kind: 'fixed', from, to };
   const span = search.span ? parseDuration(search.span) : null;
   return { kind: 'tail', span: span && span >= 1000 ? span : DEFAULT_SPAN };
 }
 
-export function viewToSearch(view: View): { span: string | undefined; from: string | undefined; to: string | undefined } {
-  if (view.kind === 'fixed') return { span: undefined, from: String(Math.round(view.from)), to: String(Math.round(view.to)) };
-  return { span: view.span === DEFAULT_SPAN ? undefined : toDuration(Math.round(view.span)), from: undefined, to: undefined };
+export function viewToSearch(view: View): {
+  span: string | undefined;
+  from: string | undefined;
+  to: string | undefined;
+} {
+  if (view.kind === 'fixed')
+    return { span: undefined, from: String(Math.round(view.from)), to: String(Math.round(view.to)) };
+  return {
+    span: view.span === DEFAULT_SPAN ? undefined : toDuration(Math.round(view.span)),
+    from: undefined,
+    to: undefined,
+  };
 }

@@ -1,16 +1,16 @@
 import { ActionIcon, SegmentedControl, Tooltip, useComputedColorScheme } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useState } from 'react';
-import { type Device, take, api } from '@/api/client';
+import { api, type Device, take } from '@/api/client';
 import { fetchReadings } from '@/api/queries';
 import { LiveChart } from '@/charts/LiveChart';
 import type { LiveTrace } from '@/charts/LiveChartView';
 import { seriesColor } from '@/charts/palette';
 import { clock } from '@/lib/clock';
-import { toNumber, readable } from '@/lib/numbers';
+import { readable, toNumber } from '@/lib/numbers';
 import { chooseWindow } from '@/lib/window';
-import { useLive, useWatch } from '@/live/live';
 import { gapOf } from '@/live/LiveStore';
+import { useLive, useWatch } from '@/live/live';
 import { Icon } from '@/ui/icons';
 import { LiveValue } from '@/ui/Live';
 import classes from './ChartPanel.module.css';
@@ -25,13 +25,18 @@ const MOST_METRICS = 6;
 export function commonMetrics(devices: Pick<Device, 'metrics'>[]): string[] {
   const count = new Map<string, number>();
   for (const { metrics } of devices) {
-    for (const { name, type } of metrics) if (type !== 'string') count.set(name, (count.get(name) ?? 0) + (type === 'bool' ? 0.5 : 1));
+    for (const { name, type } of metrics)
+      if (type !== 'string') count.set(name, (count.get(name) ?? 0) + (type === 'bool' ? 0.5 : 1));
   }
   return [...count].sort((a, b) => b[1] - a[1]).map(([name]) => name);
 }
 
 /** One device shows all it has; several show what they have in common. */
-export function metricsOnChart(available: string[], picked: string[] | undefined, deviceCount: number): string[] {
+export function metricsOnChart(
+  available: string[],
+  picked: string[] | undefined,
+  deviceCount: number,
+): string[] {
   const kept = picked?.filter((m) => available.includes(m)) ?? [];
   if (kept.length) return kept;
   return available.slice(0, deviceCount === 1 ? MOST_METRICS : 1);
@@ -75,14 +80,24 @@ export function ChartPanel({
   const loaded = useDevices(ids);
   const devices = useMemo(() => (loaded ?? []).filter((d) => ids.includes(d.device)), [loaded, ids]);
   const available = useMemo(() => commonMetrics(devices), [devices]);
-  const shown = useMemo(() => metricsOnChart(available, picked, devices.length), [available, picked, devices.length]);
+  const shown = useMemo(
+    () => metricsOnChart(available, picked, devices.length),
+    [available, picked, devices.length],
+  );
   const single = devices.length === 1;
   const milliseconds = SPANS[span];
   const selection = { devices: devices.map((d) => d.device), metrics: shown };
   const selectionKey = JSON.stringify(selection);
 
   const [gapFrom, setGapFrom] = useState<number | null>(null);
-  useWatch({ ...selection, devices: shown.length ? selection.devices : [], interval: `${Math.min(250, Math.max(50, milliseconds / 1200))}ms` }, setGapFrom);
+  useWatch(
+    {
+      ...selection,
+      devices: shown.length ? selection.devices : [],
+      interval: `${Math.min(250, Math.max(50, milliseconds / 1200))}ms`,
+    },
+    setGapFrom,
+  );
 
   // What came before: raw readings for a short span, windows for a long one. After a break, the gap alone.
   useEffect(() => {
@@ -119,7 +134,11 @@ export function ChartPanel({
             series.unit = m.unit;
             return {
               key: `${d.device}\u0000${m.name}`,
-              label: single ? readable(m.name) : shown.length > 1 ? `${d.name ?? d.device} ${m.name}` : (d.name ?? d.device),
+              label: single
+                ? readable(m.name)
+                : shown.length > 1
+                  ? `${d.name ?? d.device} ${m.name}`
+                  : (d.name ?? d.device),
               unit: m.unit,
               color: single ? available.indexOf(m.name) : i,
               ring: series.ring,
@@ -143,7 +162,11 @@ export function ChartPanel({
         <h2>{devices.length ? title : texts.chart}</h2>
         <div className={classes.tools}>
           <Tooltip label={paused ? texts.resume : texts.pause}>
-            <ActionIcon aria-label={paused ? texts.resume : texts.pause} aria-pressed={paused} onClick={() => setPaused(!paused)}>
+            <ActionIcon
+              aria-label={paused ? texts.resume : texts.pause}
+              aria-pressed={paused}
+              onClick={() => setPaused(!paused)}
+            >
               <Icon name={paused ? 'play' : 'pause'} size={15} />
             </ActionIcon>
           </Tooltip>
@@ -163,7 +186,13 @@ export function ChartPanel({
               const series = store.series(devices[0]!.device, metric);
               const on = shown.includes(metric);
               return (
-                <button key={metric} type="button" className={classes.entry} aria-pressed={on} onClick={() => toggle(metric)}>
+                <button
+                  key={metric}
+                  type="button"
+                  className={classes.entry}
+                  aria-pressed={on}
+                  onClick={() => toggle(metric)}
+                >
                   <i style={{ background: on ? seriesColor(i, dark) : undefined }} />
                   <span>{readable(metric)}</span>
                   <LiveValue source={series} staleAfter={() => gapOf(series) * 2} />
@@ -174,7 +203,13 @@ export function ChartPanel({
             <>
               <span className={classes.metrics}>
                 {available.slice(0, 8).map((metric) => (
-                  <button key={metric} type="button" className={classes.entry} aria-pressed={shown.includes(metric)} onClick={() => toggle(metric)}>
+                  <button
+                    key={metric}
+                    type="button"
+                    className={classes.entry}
+                    aria-pressed={shown.includes(metric)}
+                    onClick={() => toggle(metric)}
+                  >
                     <span>{readable(metric)}</span>
                   </button>
                 ))}
@@ -200,7 +235,9 @@ export function ChartPanel({
         {traces.length > 0 ? (
           <LiveChart traces={traces} span={milliseconds} paused={paused} label={texts.chartLabel(title)} />
         ) : (
-          <p className={classes.empty}>{ids.length === 0 ? texts.pick : loaded && devices.length ? texts.noNumbers : texts.waiting}</p>
+          <p className={classes.empty}>
+            {ids.length === 0 ? texts.pick : loaded && devices.length ? texts.noNumbers : texts.waiting}
+          </p>
         )}
       </div>
     </section>

@@ -2,7 +2,7 @@ import { Button, Loader } from '@mantine/core';
 import { createColumnHelper, tableFeatures, useTable } from '@tanstack/react-table';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useEffect, useMemo, useRef, useState } from 'react';
-import { messageOf, type DeviceListItem } from '@/api/client';
+import { type DeviceListItem, messageOf } from '@/api/client';
 import { fetchReadings } from '@/api/queries';
 import { clock } from '@/lib/clock';
 import { toNumber } from '@/lib/numbers';
@@ -41,13 +41,21 @@ function useVisible(devices: DeviceListItem[]): void {
 
   const fetched = useRef(new Set<string>());
   useEffect(() => {
-    const fresh = settled.filter((d) => !fetched.current.has(d.device) && d.state !== 'never' && d.metrics.length > 0);
+    const fresh = settled.filter(
+      (d) => !fetched.current.has(d.device) && d.state !== 'never' && d.metrics.length > 0,
+    );
     if (fresh.length === 0) return;
     const abort = new AbortController();
     const firsts = fresh.map((d) => metricsToShow(d, [])[0]!);
     const to = clock.now();
     fetchReadings(
-      { devices: fresh.map((d) => d.device), metrics: [...new Set(firsts)], from: to - TREND_SPAN, to, window: 2000 },
+      {
+        devices: fresh.map((d) => d.device),
+        metrics: [...new Set(firsts)],
+        from: to - TREND_SPAN,
+        to,
+        window: 2000,
+      },
       abort.signal,
     )
       .then((list) => {
@@ -107,7 +115,11 @@ export function DeviceList({
     if (!scroller.current || !body.current) return;
     const measure = () =>
       setMargin(
-        Math.round(body.current!.getBoundingClientRect().top - scroller.current!.getBoundingClientRect().top + scroller.current!.scrollTop),
+        Math.round(
+          body.current!.getBoundingClientRect().top -
+            scroller.current!.getBoundingClientRect().top +
+            scroller.current!.scrollTop,
+        ),
       );
     measure();
     const observer = new ResizeObserver(measure);
@@ -148,7 +160,13 @@ export function DeviceList({
     );
   }
   return (
-    <div role="table" aria-label={texts.title} aria-rowcount={list.total + 1} className={classes.table} data-stale={list.isStale || undefined}>
+    <div
+      role="table"
+      aria-label={texts.title}
+      aria-rowcount={list.total + 1}
+      className={classes.table}
+      data-stale={list.isStale || undefined}
+    >
       <div role="rowgroup" className={classes.head}>
         {table.getHeaderGroups().map((group) => (
           <div role="row" key={group.id} className={classes.row} aria-rowindex={1}>

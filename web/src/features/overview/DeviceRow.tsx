@@ -1,11 +1,11 @@
-import { readable } from '@/lib/numbers';
 import { Link } from '@tanstack/react-router';
 import { memo, useCallback, useMemo } from 'react';
 import type { DeviceListItem } from '@/api/client';
 import { Sparkline } from '@/charts/Sparkline';
+import { readable } from '@/lib/numbers';
 import { parseTime } from '@/lib/time';
-import { useDeviceStatus, useLive } from '@/live/live';
 import { gapOf, type LiveSeries, type LiveStore } from '@/live/LiveStore';
+import { useDeviceStatus, useLive } from '@/live/live';
 import { Icon } from '@/ui/icons';
 import { Age, LiveValue } from '@/ui/Live';
 import { StateDot } from '@/ui/StateDot';
@@ -14,7 +14,11 @@ import { texts } from './texts';
 
 /** Puts what the list said of a device where the live readings go; what is newer there stays. */
 export function seed(store: LiveStore, item: DeviceListItem): void {
-  store.seedStatus(item.device, { state: item.state, connected: item.connected, lastSeen: parseTime(item.last_seen) });
+  store.seedStatus(item.device, {
+    state: item.state,
+    connected: item.connected,
+    lastSeen: parseTime(item.last_seen),
+  });
   for (const [metric, { value, time, unit }] of Object.entries(item.latest ?? {})) {
     store.seedLatest(item.device, metric, value, parseTime(time), unit);
   }
@@ -31,7 +35,10 @@ export function metricsToShow(item: DeviceListItem, live: string[]): string[] {
     const type = kind.get(name);
     return type === 'string' ? 2 : type === 'bool' ? 1 : 0;
   };
-  return [...known, ...live.filter((name) => !kind.has(name))].map((name, i) => ({ name, i })).sort((a, b) => rank(a.name) - rank(b.name) || a.i - b.i).map((m) => m.name);
+  return [...known, ...live.filter((name) => !kind.has(name))]
+    .map((name, i) => ({ name, i }))
+    .sort((a, b) => rank(a.name) - rank(b.name) || a.i - b.i)
+    .map((m) => m.name);
 }
 
 const staleAfter = (series: LiveSeries) => () => Math.max(15_000, gapOf(series) * 2);
@@ -64,7 +71,10 @@ export const DeviceRow = memo(function DeviceRow({
   const status = useDeviceStatus(device);
   const live = store.metricsOf(device).join('\u0000');
   const series = useMemo(
-    () => metricsToShow(item, live ? live.split('\u0000') : []).slice(0, 3).map((name) => store.series(device, name)),
+    () =>
+      metricsToShow(item, live ? live.split('\u0000') : [])
+        .slice(0, 3)
+        .map((name) => store.series(device, name)),
     [store, item, device, live],
   );
   const lastSeen = useCallback(() => store.status(device)?.lastSeen ?? Number.NaN, [store, device]);
@@ -105,10 +115,22 @@ export const DeviceRow = memo(function DeviceRow({
         </div>
       </div>
       <div className={classes.readings} role="cell">
-        {series.length ? series.map((s) => <Reading key={s.metric} series={s} />) : <span className={classes.quiet}>{texts.noReadings}</span>}
+        {series.length ? (
+          series.map((s) => <Reading key={s.metric} series={s} />)
+        ) : (
+          <span className={classes.quiet}>{texts.noReadings}</span>
+        )}
       </div>
       <div className={classes.trend} role="cell">
-        {series[0] && <Sparkline source={series[0]} gap={gapOf as never} width={88} height={26} muted={state !== 'online'} />}
+        {series[0] && (
+          <Sparkline
+            source={series[0]}
+            gap={gapOf as never}
+            width={88}
+            height={26}
+            muted={state !== 'online'}
+          />
+        )}
       </div>
       <div className={classes.seen} role="cell" data-state={state}>
         <Age time={lastSeen} />

@@ -85,7 +85,12 @@ export function FilterBar({
         )}
         <Menu position="bottom-end" width={170}>
           <Menu.Target>
-            <ActionIcon variant="default" size={30} aria-label={`${texts.sort}: ${texts.sortBy[filter.sort ?? 'name']}`} title={texts.sort}>
+            <ActionIcon
+              variant="default"
+              size={30}
+              aria-label={`${texts.sort}: ${texts.sortBy[filter.sort ?? 'name']}`}
+              title={texts.sort}
+            >
               <Icon name="filter" size={15} />
             </ActionIcon>
           </Menu.Target>

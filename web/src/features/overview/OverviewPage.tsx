@@ -47,7 +47,8 @@ export function OverviewPage({
   const filtered = Boolean(state.q || state.state || state.profile || state.label?.length);
   // Nothing picked yet: this machine, for it always moves; else the first that is online.
   const self = system?.self_device ?? null;
-  const fallback = self ?? list.devices.find((d) => d.state === 'online')?.device ?? list.devices[0]?.device ?? null;
+  const fallback =
+    self ?? list.devices.find((d) => d.state === 'online')?.device ?? list.devices[0]?.device ?? null;
   const onKey = (state.on ?? (fallback ? [fallback] : [])).join('\u0000');
   const charted = useMemo(() => (onKey ? onKey.split('\u0000').slice(0, MOST_DEVICES) : []), [onKey]);
 

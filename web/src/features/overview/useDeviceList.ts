@@ -50,7 +50,8 @@ export function useDeviceList(filter: DeviceFilter): DeviceListState {
           timer = setTimeout(() => {
             client.invalidateQueries({
               queryKey: ['devices', 'list'],
-              predicate: ({ state }) => ((state.data as { pages?: unknown[] })?.pages?.length ?? 0) <= MOST_PAGES_TO_REFRESH,
+              predicate: ({ state }) =>
+                ((state.data as { pages?: unknown[] })?.pages?.length ?? 0) <= MOST_PAGES_TO_REFRESH,
             });
           }, 700);
         },
@@ -66,9 +67,14 @@ export function useDeviceList(filter: DeviceFilter): DeviceListState {
   const devices = useMemo(() => {
     // A device that moved between pages while they were fetched would come twice.
     const seen = new Set<string>();
-    return (pages ?? []).flatMap((page) => page.devices.filter((d) => !seen.has(d.device) && seen.add(d.device)));
+    return (pages ?? []).flatMap((page) =>
+      page.devices.filter((d) => !seen.has(d.device) && seen.add(d.device)),
+    );
   }, [pages]);
-  const facets = useMemo(() => (pages?.[0] ? (pages[0].facets ?? countFacets(devices)) : null), [pages, devices]);
+  const facets = useMemo(
+    () => (pages?.[0] ? (pages[0].facets ?? countFacets(devices)) : null),
+    [pages, devices],
+  );
 
   return {
     devices,

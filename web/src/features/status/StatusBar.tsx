@@ -74,7 +74,8 @@ export function StatusBar() {
           texts.unknown
         ) : system ? (
           <>
-            {texts.up} {formatSpan(system.uptime_s * 1000)} <span className={classes.version}>v{system.version}</span>
+            {texts.up} {formatSpan(system.uptime_s * 1000)}{' '}
+            <span className={classes.version}>v{system.version}</span>
           </>
         ) : null}
       </span>

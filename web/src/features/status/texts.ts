@@ -1,7 +1,8 @@
 export const texts = {
   live: 'Live',
   connecting: 'Connecting …',
-  waiting: (seconds: number) => (seconds > 0 ? `Offline, trying again in ${seconds} s` : 'Offline, trying again'),
+  waiting: (seconds: number) =>
+    seconds > 0 ? `Offline, trying again in ${seconds} s` : 'Offline, trying again',
   retry: 'Now',
   ended: 'Session ended',
   idle: 'Not connected',
