@@ -92,6 +92,20 @@ class MqttClients(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         wait_until(lambda: self.values("truck-9", "speed") == [88])
 
+    def test_mosquitto_sub_sees_what_devices_publish(self):
+        host, port = self.flux.mqtt
+        listener = subprocess.Popen(["mosquitto_sub", "-h", host, "-p", str(port), "-u", "fleet", "-P", self.key, "-v", "-C", "1", "-W", "30",
+                                     "-t", "v1/devices/+/telemetry"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def heard() -> bool:
+            # Nothing tells from outside when the subscription stands: published again until it is heard.
+            self.mosquitto_pub("-q", "1", "-u", "fleet", "-P", self.key, "-t", "v1/devices/heard-1/telemetry", "-m", '{"v":5}')
+            return listener.poll() is not None
+
+        wait_until(heard, what="mosquitto_sub to hear a message")
+        said, complaint = listener.communicate()
+        self.assertEqual(said.strip(), 'v1/devices/heard-1/telemetry {"v":5}', complaint)
+
     def test_a_wrong_credential_is_refused_with_the_reason(self):
         done = self.mosquitto_pub("-V", "mqttv311", "-q", "1", "-u", "pump-1", "-P", "nonsense", "-t", "v1/telemetry", "-m", "{}")
         self.assertNotEqual(done.returncode, 0)
