@@ -18,7 +18,7 @@ namespace flux::registry {
 ///     TRY(auto registry, EmbeddedRegistry::open(*database, directory, workers, metrics));
 class EmbeddedRegistry : public Registry, public Changes, public Discovery {
  public:
-  /// Brings the schema up to date and loads everything into `directory`. Blocking (three to four seconds of CPU per million
+  /// Brings the schema up to date and loads everything into `directory`. Blocking (three seconds of CPU a million
   /// devices). All that is given must outlive the registry.
   static Result<std::unique_ptr<EmbeddedRegistry>> open(store::Database& database, Directory& directory,
                                                         runtime::Workers& workers, metrics::Registry& metrics);
