@@ -34,12 +34,12 @@ using SeriesInfoPtr = std::shared_ptr<const SeriesInfo>;
 /// Which series: all conditions hold; an empty list means any.
 struct SeriesSelector {
   TenantId tenant;
-  std::string database;             ///< empty: any
-  std::string retention_policy;     ///< empty: any
+  std::string database;          ///< empty: any
+  std::string retention_policy;  ///< empty: any
   std::vector<std::string> measurements;
   std::vector<std::string> devices;
   std::vector<std::string> fields;
-  std::vector<Tag> tags;            ///< each must be there with just this value
+  std::vector<Tag> tags;  ///< each must be there with just this value
 };
 
 /// Half open: [from, to); `Time::max()` as the end means no end.
@@ -59,8 +59,8 @@ struct Window {
 /// Values of one series, oldest first (or newest first, where the request says so), at most one per time.
 struct Points {
   SeriesInfoPtr series;
-  std::vector<std::int64_t> times;   ///< ns
-  std::vector<Cell> cells;           ///< by the series' type; StringRef into `heap`
+  std::vector<std::int64_t> times;  ///< ns
+  std::vector<Cell> cells;          ///< by the series' type; StringRef into `heap`
   std::string heap;
 };
 
@@ -68,10 +68,10 @@ struct Points {
 /// NaN is counted and makes the sum NaN, but is min or max only where there is nothing else (then the quiet NaN);
 /// among zeros, -0.0 is less than 0.0.
 struct WindowRow {
-  std::int64_t start = 0;  ///< ns, the window's inclusive start
-  std::uint64_t count = 0; ///< at least 1: empty windows are not given
-  double sum = 0;          ///< of the values as doubles, compensated (Neumaier)
-  Cell min = 0;            ///< by the series' type
+  std::int64_t start = 0;   ///< ns, the window's inclusive start
+  std::uint64_t count = 0;  ///< at least 1: empty windows are not given
+  double sum = 0;           ///< of the values as doubles, compensated (Neumaier)
+  Cell min = 0;             ///< by the series' type
   Cell max = 0;
   Cell first = 0;
   Cell last = 0;
@@ -108,9 +108,9 @@ struct StoreStats {
   std::uint64_t series = 0;
   std::uint64_t parts = 0;
   std::uint64_t part_bytes = 0;
-  std::uint64_t points = 0;        ///< values in parts and heads, overwritten ones still counted until merged
+  std::uint64_t points = 0;  ///< values in parts and heads, overwritten ones still counted until merged
   std::uint64_t head_bytes = 0;
-  bool read_only = false;          ///< a full disk: flushes wait, appends go on until the heads are full
+  bool read_only = false;  ///< a full disk: flushes wait, appends go on until the heads are full
   std::string read_only_reason;
   std::vector<std::string> damaged;  ///< files, with the place, that were found unreadable since the store was opened
 };
@@ -136,7 +136,8 @@ class TimeSeriesStore {
   virtual Result<> flush() = 0;
 
   /// Series that match and have a reading, ordered by (device, measurement, field, tags, database, retention policy),
-  /// at most `limit`, starting after `after`. `invalid_argument` when `after` is not a series that the selector matches.
+  /// at most `limit`, starting after `after`. `invalid_argument` when `after` is not a series that the selector
+  /// matches.
   virtual Result<std::vector<SeriesInfoPtr>> list(const SeriesSelector& selector, std::size_t limit,
                                                   std::optional<SeriesId> after = {}) const = 0;
   /// The newest reading of every matching series.

@@ -195,7 +195,8 @@ TYPED_TEST_P(SeriesStoreConformance, CutsByRangeOrderAndLimit) {
             (PointList{{99'990, 9999.0}, {99'985, -2.0}}));
   EXPECT_EQ(this->points(this->all(), {}, Order::newest_first, 3),
             (PointList{{99'990, 9999.0}, {99'985, -2.0}, {99'980, 9998.0}}));
-  EXPECT_EQ(this->points(this->all(), {Time::min(), Time{99'986}}, Order::newest_first, 1), (PointList{{99'985, -2.0}}));
+  EXPECT_EQ(this->points(this->all(), {Time::min(), Time{99'986}}, Order::newest_first, 1),
+            (PointList{{99'985, -2.0}}));
   EXPECT_EQ(this->points(this->all(), {}, Order::oldest_first, 2), (PointList{{0, 0.0}, {10, 1.0}}));
   EXPECT_EQ(this->points(this->all()).size(), 10'002U);
   EXPECT_EQ(this->points(this->all(), {}, Order::newest_first).size(), 10'002U);
@@ -313,9 +314,19 @@ TYPED_TEST_P(SeriesStoreConformance, AggregatesWindows) {
 TYPED_TEST_P(SeriesStoreConformance, AggregatesOddNumbersAndOtherTypes) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double infinity = std::numeric_limits<double>::infinity();
-  this->append({TestRows("f").row(0, {nan}).row(1, {2.0}).row(2, {nan}).row(100, {nan}).row(200, {0.0}).row(201, {-0.0})
-                    .row(300, {infinity}).row(301, {1.0}),
-                TestRows("i", {{"v", ValueType::int64}}).row(0, {INT64_MIN}).row(1, {std::int64_t{-1}}).row(2, {std::int64_t{5}}),
+  this->append({TestRows("f")
+                    .row(0, {nan})
+                    .row(1, {2.0})
+                    .row(2, {nan})
+                    .row(100, {nan})
+                    .row(200, {0.0})
+                    .row(201, {-0.0})
+                    .row(300, {infinity})
+                    .row(301, {1.0}),
+                TestRows("i", {{"v", ValueType::int64}})
+                    .row(0, {INT64_MIN})
+                    .row(1, {std::int64_t{-1}})
+                    .row(2, {std::int64_t{5}}),
                 TestRows("u", {{"v", ValueType::uint64}}).row(0, {UINT64_MAX}).row(1, {std::uint64_t{1}}),
                 TestRows("b", {{"v", ValueType::boolean}}).row(0, {true}).row(1, {false}).row(2, {true}),
                 TestRows("s", {{"v", ValueType::string}}).row(0, {"first"}).row(1, {"middle"}).row(2, {"last"})});

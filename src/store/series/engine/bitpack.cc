@@ -45,7 +45,8 @@ void unpack_bits(std::string_view in, std::size_t count, unsigned width, std::ui
   }
   // The fast loop may look up to eight bytes past a group; what is left near the end goes through a padded copy.
   const std::size_t whole = count / 8;
-  const std::size_t safe = in.size() >= 8 && width > 0 ? std::min(whole, (in.size() - 8) / width) : (width == 0 ? whole : 0);
+  const std::size_t safe =
+      in.size() >= 8 && width > 0 ? std::min(whole, (in.size() - 8) / width) : (width == 0 ? whole : 0);
   kUnpack[width](in.data(), safe, out);
   std::size_t done = safe * 8;
   std::array<char, 8 * kMaxPackedWidth + 16> padded{};

@@ -12,9 +12,9 @@ namespace flux::store::engine {
 
 /// What packing a list takes: the width of most, and how many are wider and get patched.
 struct PackPlan {
-  unsigned width = 0;         ///< 0 to 56, or 64
+  unsigned width = 0;  ///< 0 to 56, or 64
   std::size_t exceptions = 0;
-  std::size_t bytes = 0;      ///< about
+  std::size_t bytes = 0;  ///< about
 };
 
 /// The cheapest plan for `values`.
@@ -22,8 +22,8 @@ PackPlan plan_pack(std::span<const std::uint64_t> values);
 
 /// Appends
 /// ```
-/// width u8 · exceptions varint · values mod 2^width, lowest bits first · per exception: gap from the one before, varint ·
-/// per exception: value >> width, varint
+/// width u8 · exceptions varint · values mod 2^width, lowest bits first ·
+/// per exception: gap from the one before, varint · per exception: value >> width, varint
 /// ```
 void pack(std::span<const std::uint64_t> values, const PackPlan& plan, std::string& out);
 

@@ -45,9 +45,17 @@ Words any_list(Random& random) {
         break;
       }
       default: {
-        const double odd[] = {0.0, -0.0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(),
-                              std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::denorm_min(),
-                              std::numeric_limits<double>::max(), 0.1, 1.5, -273.15, std::sin(static_cast<double>(i))};
+        const double odd[] = {0.0,
+                              -0.0,
+                              std::numeric_limits<double>::infinity(),
+                              -std::numeric_limits<double>::infinity(),
+                              std::numeric_limits<double>::quiet_NaN(),
+                              std::numeric_limits<double>::denorm_min(),
+                              std::numeric_limits<double>::max(),
+                              0.1,
+                              1.5,
+                              -273.15,
+                              std::sin(static_cast<double>(i))};
         list[i] = std::bit_cast<std::uint64_t>(odd[random() % std::size(odd)]);
         if (random() % 10 == 0) list[i] = 0x7FF0000000000001 + random() % 1000;  // NaN payloads
       }
@@ -127,8 +135,10 @@ TEST(Codec, DamagedBytesNeverCrash) {
     const auto type = static_cast<ValueType>(1 + random() % 5);
     TextArena arena;
     Words cells = list;
-    if (type == ValueType::boolean) for (Cell& cell : cells) cell &= 1;
-    if (type == ValueType::string) for (Cell& cell : cells) cell = arena.add(std::to_string(cell % 1000));
+    if (type == ValueType::boolean)
+      for (Cell& cell : cells) cell &= 1;
+    if (type == ValueType::string)
+      for (Cell& cell : cells) cell = arena.add(std::to_string(cell % 1000));
     std::string bytes;
     encode_values(type, cells, bytes);
     for (std::size_t change = 1 + random() % 3; change > 0; --change) {

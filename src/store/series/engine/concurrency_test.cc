@@ -1,4 +1,5 @@
-// Readers, writers, flushes, merges and deletes at once. The values tell their own time, so a torn or lost reading shows.
+// Readers, writers, flushes, merges and deletes at once. The values tell their own time, so a torn or lost reading
+// shows.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -42,7 +43,8 @@ TEST(Engine, ReadersSeeEveryAppendThatCameBefore) {
           ++offset;
           written[writer] = row + 100;
           if (row % 10'000 == 5'000) {  // a device that nobody reads
-            EXPECT_TRUE(store->append({writer}, {offset++}, *batch_of({TestRows("x" + std::to_string(writer)).row(row, {1.0})})));
+            EXPECT_TRUE(store->append({writer}, {offset++},
+                                      *batch_of({TestRows("x" + std::to_string(writer)).row(row, {1.0})})));
             SeriesSelector selector{.tenant = {1}};
             selector.devices = {"x" + std::to_string(writer)};
             EXPECT_TRUE(store->erase({writer}, {offset++}, selector, {}));
@@ -68,7 +70,8 @@ TEST(Engine, ReadersSeeEveryAppendThatCameBefore) {
                 EXPECT_EQ(as_int64(chunk.cells[i]), next++);
               } else {
                 EXPECT_EQ(chunk.times[i], next_text * kStep);
-                EXPECT_EQ(value_of(ValueType::string, chunk.cells[i], chunk.heap), Value{"t" + std::to_string(next_text++)});
+                EXPECT_EQ(value_of(ValueType::string, chunk.cells[i], chunk.heap),
+                          Value{"t" + std::to_string(next_text++)});
               }
             }
             return !::testing::Test::HasFailure();

@@ -41,10 +41,11 @@ Metrics::Metrics(metrics::Registry& registry)
       type_conflicts(registry.counter("fluxgate_store_type_conflicts_total",
                                       "Values dropped because their series has another type.")),
       flushes(registry.counter("fluxgate_store_flushes_total", "Flushes of the heads to parts.")),
-      flush_failures(registry.counter("fluxgate_store_flush_failures_total", "Flushes that failed and are tried again.")),
+      flush_failures(
+          registry.counter("fluxgate_store_flush_failures_total", "Flushes that failed and are tried again.")),
       flushed_bytes(registry.counter("fluxgate_store_flushed_bytes_total", "Bytes of parts written by flushes.")),
-      flush_seconds(registry.histogram("fluxgate_store_flush_seconds", "Time that a flush takes.",
-                                       metrics::Buckets::seconds())),
+      flush_seconds(
+          registry.histogram("fluxgate_store_flush_seconds", "Time that a flush takes.", metrics::Buckets::seconds())),
       merges(registry.counter("fluxgate_store_merges_total", "Merges of parts.")),
       merged_bytes(registry.counter("fluxgate_store_merged_bytes_total", "Bytes of parts written by merges.")),
       damage(registry.counter("fluxgate_store_damage_total", "Damaged blocks and parts come across.")),
@@ -145,9 +146,8 @@ Result<> Engine::recover() {
     version->damaged.push_back({meta, part.error().message});
     unindexed_.push_back(meta);
   }
-  std::ranges::sort(version->parts, {}, [](const LivePart& live) {
-    return std::pair(live.part->meta().last_flush, live.part->meta().id);
-  });
+  std::ranges::sort(version->parts, {},
+                    [](const LivePart& live) { return std::pair(live.part->meta().last_flush, live.part->meta().id); });
   version_ = version;
   generation_ = manifest.generation;
   next_part_ = manifest.next_part;

@@ -86,7 +86,8 @@ void append(benchmark::State& state) {
       state.ResumeTiming();
     }
   }
-  state.counters["rows/s"] = benchmark::Counter(static_cast<double>(offset) * devices * rows, benchmark::Counter::kIsRate);
+  state.counters["rows/s"] =
+      benchmark::Counter(static_cast<double>(offset) * devices * rows, benchmark::Counter::kIsRate);
   state.counters["values/s"] =
       benchmark::Counter(static_cast<double>(offset) * devices * rows * fields, benchmark::Counter::kIsRate);
 }
@@ -104,7 +105,8 @@ struct Day {
     constexpr int kRows = 8640;
     constexpr int kPerBatch = 60;
     for (int row = 0, batch = 0; row < kRows; row += kPerBatch, ++batch) {
-      (void)engine->append({0}, {static_cast<std::uint64_t>(batch)}, *make_batch(shapes, row, kPerBatch, random, walks));
+      (void)engine->append({0}, {static_cast<std::uint64_t>(batch)},
+                           *make_batch(shapes, row, kPerBatch, random, walks));
       if (flushes > 0 && (batch + 1) % (kRows / kPerBatch / flushes) == 0) (void)engine->flush();
     }
   }
@@ -160,10 +162,11 @@ void scan(benchmark::State& state) {
   SeriesSelector selector{.tenant = {1}};
   std::size_t points = 0;
   for (auto _ : state) {
-    (void)day.engine->scan(selector, {}, Order::oldest_first, SIZE_MAX, {.max_points = SIZE_MAX}, {}, [&](Points&& chunk) {
-      points += chunk.times.size();
-      return true;
-    });
+    (void)day.engine->scan(selector, {}, Order::oldest_first, SIZE_MAX, {.max_points = SIZE_MAX}, {},
+                           [&](Points&& chunk) {
+                             points += chunk.times.size();
+                             return true;
+                           });
   }
   state.counters["points/s"] = benchmark::Counter(static_cast<double>(points), benchmark::Counter::kIsRate);
 }
@@ -183,7 +186,12 @@ void aggregate_all(benchmark::State& state) {
   state.counters["points/s"] =
       benchmark::Counter(static_cast<double>(state.iterations()) * kDayValues, benchmark::Counter::kIsRate);
 }
-BENCHMARK(aggregate_all)->Args({0, 3600})->Args({1, 3600})->Args({1, 60})->Args({1, 90})->Args({12, 3600})
+BENCHMARK(aggregate_all)
+    ->Args({0, 3600})
+    ->Args({1, 3600})
+    ->Args({1, 60})
+    ->Args({1, 90})
+    ->Args({12, 3600})
     ->Unit(benchmark::kMillisecond);
 
 // What a dashboard asks for: one device, one metric, one hour by minute.

@@ -163,7 +163,8 @@ void Engine::set_read_only(const Error* error) {
     const std::scoped_lock lock(state_mutex_);
     read_only_reason_ = now ? error->message : "";
   }
-  if (now && !before) log::error("parts cannot be written; the store is read-only and tries again", {{"error", *error}});
+  if (now && !before)
+    log::error("parts cannot be written; the store is read-only and tries again", {{"error", *error}});
   if (!now && before) log::info("parts can be written again");
 }
 
@@ -188,8 +189,10 @@ Result<std::vector<PartMeta>> Engine::write_heads(std::uint64_t flush, const std
           fields[shape.fields()[field].name].push_back({rows[i].head, rows[i].shape, field});
     }
     const ShapeKey& key = first.shape->shape().key();
-    Stem stem{first.stem, rows[i - 1].head->partition, key.tenant, key.database, key.retention_policy,
-              key.measurement, key.device, {}};
+    Stem stem{first.stem,           rows[i - 1].head->partition,
+              key.tenant,           key.database,
+              key.retention_policy, key.measurement,
+              key.device,           {}};
     for (const Tag& tag : key.tags) stem.tags.emplace_back(tag.key, tag.value);
     writer.begin_stem(stem);
     for (const auto& [name, columns] : fields) {

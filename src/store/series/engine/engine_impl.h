@@ -46,7 +46,8 @@ struct Environment {
   bool background = true;  ///< false: nothing is flushed or merged but by `flush` and `merge_…`, on the calling thread
 };
 
-/// The store. Locks are taken in this order: flush_mutex_, manifest_mutex_, state_mutex_, a partition's, the index's.
+/// The store. Locks are taken in this order: flush_mutex_ or merge_mutex_, manifest_mutex_, state_mutex_, a partition's,
+/// the index's.
 ///
 /// - A partition's mutex guards its head; it is held while one batch is copied, and by queries for as long as copying
 ///   the pointers and row counts of the columns takes (head.h).
@@ -216,7 +217,7 @@ class Engine final : public TimeSeriesStore {
   std::atomic<std::int64_t> oldest_open_ns_{INT64_MAX};  // monotonic; when something came that is not in parts
   std::atomic<bool> read_only_{false};
 
-  std::mutex merge_mutex_;  // merges one after another
+  std::mutex merge_mutex_;                  // merges one after another
   std::vector<std::uint64_t> unmergeable_;  // ids of parts with damage: left as they are
 
   std::mutex wake_mutex_;

@@ -13,7 +13,7 @@
 namespace flux::store::engine {
 namespace {
 
-constexpr std::size_t kFanIn = 4;       // parts of about the same size that it takes to merge them
+constexpr std::size_t kFanIn = 4;  // parts of about the same size that it takes to merge them
 constexpr std::size_t kGreatestFanIn = 32;
 constexpr Duration kLook = 30_s;
 constexpr Duration kAfterFailure = 10_s;
@@ -149,8 +149,7 @@ Result<bool> Engine::merge_with(bool to_the_end) {
     // Damage must not spread: the part that has it stays as it is, and the rest is merged without it.
     note_damage(merged.error());
     for (const LivePart& live : job->inputs)
-      if (merged.error().message.starts_with(live.part->path().string()))
-        unmergeable_.push_back(live.part->meta().id);
+      if (merged.error().message.starts_with(live.part->path().string())) unmergeable_.push_back(live.part->meta().id);
     return true;
   }
   return merged;
@@ -168,8 +167,7 @@ std::optional<Engine::MergeJob> Engine::choose_merge(const Version& version, boo
   }
 
   std::map<SliceKey, std::vector<std::size_t>> slices;  // parts by slice, oldest flush first
-  for (std::size_t i = 0; i < version.parts.size(); ++i)
-    slices[slice_of(version.parts[i].part->meta())].push_back(i);
+  for (std::size_t i = 0; i < version.parts.size(); ++i) slices[slice_of(version.parts[i].part->meta())].push_back(i);
   const auto usable = [&](const MergeJob& job) {
     if (job.inputs.size() < 2 || std::ranges::any_of(job.inputs, is_unmergeable)) return false;
     // A part that cannot be read may come back from a backup; its place in the order has to stay.
@@ -296,8 +294,11 @@ Result<bool> Engine::run_merge(const MergeJob& job, const Version& version) {
   DO(replace_parts(job.inputs, std::move(fresh)));
   metrics_.merges.add();
   metrics_.merged_bytes.add(bytes);
-  log::debug("parts merged", {{"reason", job.reason}, {"parts", job.inputs.size()}, {"into", metas.size()},
-                              {"bytes", bytes}, {"took", monotonic_now() - began}});
+  log::debug("parts merged", {{"reason", job.reason},
+                              {"parts", job.inputs.size()},
+                              {"into", metas.size()},
+                              {"bytes", bytes},
+                              {"took", monotonic_now() - began}});
   return true;
 }
 
@@ -311,8 +312,7 @@ Result<std::vector<PartMeta>> Engine::write_merged(const MergeJob& job, const Ve
   for (;;) {
     const StemEntry* least = nullptr;
     for (const PartScan& scan : scans)
-      if (scan.stem() != nullptr &&
-          (least == nullptr || scan.stem()->stem.fingerprint <= least->stem.fingerprint))
+      if (scan.stem() != nullptr && (least == nullptr || scan.stem()->stem.fingerprint <= least->stem.fingerprint))
         least = scan.stem();  // of equal ones the newest, which knows the present partition
     if (least == nullptr) break;
     if (stop_) return fail(ErrorCode::cancelled, "the store is closing");
@@ -320,7 +320,8 @@ Result<std::vector<PartMeta>> Engine::write_merged(const MergeJob& job, const Ve
     fields.clear();
     for (std::size_t i = 0; i < scans.size(); ++i) {
       if (scans[i].stem() == nullptr || scans[i].stem()->stem.fingerprint != fingerprint) continue;
-      for (const SeriesEntry& entry : scans[i].page().series_of(*scans[i].stem())) fields[entry.field].push_back({i, &entry});
+      for (const SeriesEntry& entry : scans[i].page().series_of(*scans[i].stem()))
+        fields[entry.field].push_back({i, &entry});
     }
     const PartitionId now = index_.partition_of(least->stem);
     writer.begin_stem(least->stem);

@@ -155,7 +155,8 @@ Result<> Engine::check_range(const Snapshot& now, TimeRange range) const {
 // `newest`: how many of the newest points are enough. `of_stem` and `stem` carry what the parts have of a stem from one
 // of its series to the next.
 Result<Engine::Sources> Engine::collect(const Snapshot& now, const SelectedSeries& series, TimeRange range,
-                                        std::size_t newest, std::vector<Part::Found>& of_stem, Fingerprint& stem) const {
+                                        std::size_t newest, std::vector<Part::Found>& of_stem,
+                                        Fingerprint& stem) const {
   Sources sources;
   std::vector<const Tombstone*> tombstones;
   for (const Tombstone& tombstone : now.version->tombstones)
@@ -196,7 +197,8 @@ Result<Engine::Sources> Engine::collect(const Snapshot& now, const SelectedSerie
       if (!overlaps(meta.first_time, meta.last_time, range)) continue;
       auto found = parts[i].part->find(series.stem);
       if (found) of_stem[i] = *std::move(found);
-      else if (found.error().code != ErrorCode::corrupt || !tolerate(found.error())) return std::unexpected(found.error());
+      else if (found.error().code != ErrorCode::corrupt || !tolerate(found.error()))
+        return std::unexpected(found.error());
     }
   }
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -333,7 +335,8 @@ Result<> Engine::scan(const SeriesSelector& selector, TimeRange range, Order ord
   std::size_t total = 0;
   for (const SelectedSeries& series : selected) {
     if (stop.stop_requested()) return cancelled();
-    TRY(const Sources sources, collect(now, series, range, order == Order::newest_first ? limit : SIZE_MAX, of_stem, stem));
+    TRY(const Sources sources,
+        collect(now, series, range, order == Order::newest_first ? limit : SIZE_MAX, of_stem, stem));
     if (sources.heads.empty() && sources.parts.empty()) continue;
     SeriesCursor cursor(series.type, range, order);
     cursor.on_damage([this](const Error& error) { return tolerate(error); });

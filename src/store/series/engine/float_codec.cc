@@ -16,7 +16,7 @@ enum Id : std::uint8_t { kBits = 1, kDecimal, kXor };
 constexpr unsigned kMaxPlaces = 17;
 // Powers of ten up to 10^22 are exact doubles, and dividing by an exact power rounds once: n / 10^p is the double
 // nearest to the decimal, which is what parsing its text gives. (Multiplying by 10^-p would round twice.)
-constexpr std::array<double, kMaxPlaces + 1> kPowers = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
+constexpr std::array<double, kMaxPlaces + 1> kPowers = {1e0, 1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
                                                         1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17};
 // Below 2^51 a double can be turned into an integer by adding this and looking at the bits.
 constexpr double kRounder = 0x1.8p52;

@@ -8,11 +8,11 @@
 
 /// Doubles, by their bits: every pattern comes back, NaN payloads, -0 and denormals too. The first byte says how:
 ///
-/// | id | name    | then                                                                                               |
-/// |----|---------|----------------------------------------------------------------------------------------------------|
-/// | 1  | bits    | the bit patterns as a list of integers                                                             |
-/// | 2  | decimal | places u8 · list of integers n, value = n / 10^places · exceptions varint · gaps varints · bits u64 |
-/// | 3  | xor     | first u64 · bit stream (see float_codec.cc)                                                        |
+/// | id | name | then |
+/// |---|---|---|
+/// | 1 | bits | the bit patterns as a list of integers |
+/// | 2 | decimal | places u8 · integers n: value = n / 10^places · exceptions varint · gaps varints · bits u64 |
+/// | 3 | xor | first u64 · bit stream (see float_codec.cc) |
 namespace flux::store::engine {
 
 void encode_floats(std::span<const std::uint64_t> bits, std::string& out);

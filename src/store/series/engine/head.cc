@@ -69,7 +69,8 @@ std::size_t ShapeHead::append(const TelemetryBatch& batch, const TelemetryBatch:
     if (group.has_validity() && data.validity == nullptr) {
       data.validity = std::make_unique<std::atomic<std::uint64_t>[]>(fields * data.validity_words());
       grown += fields * data.validity_words() * 8;
-      for (std::size_t i = 0; i < fields * data.validity_words(); ++i) data.validity[i].store(~0ULL, std::memory_order_relaxed);
+      for (std::size_t i = 0; i < fields * data.validity_words(); ++i)
+        data.validity[i].store(~0ULL, std::memory_order_relaxed);
     }
     if (data.validity != nullptr && group.has_validity()) {
       for (std::size_t field = 0; field < fields; ++field) {

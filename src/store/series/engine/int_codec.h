@@ -10,15 +10,15 @@
 ///
 /// Arithmetic wraps, so signed and unsigned lists are coded alike and every list round-trips. The first byte says how:
 ///
-/// | id | name       | then                                                                                        |
-/// |----|------------|---------------------------------------------------------------------------------------------|
-/// | 1  | constant   | value, zigzag                                                                               |
-/// | 2  | offset     | base zigzag · scale varint · packed((v − base) / scale)                                     |
-/// | 3  | delta      | first zigzag · base zigzag · scale varint · packed((v[i] − v[i−1] − base) / scale)          |
-/// | 4  | zigzag     | first zigzag · scale varint · packed(zigzag((v[i] − v[i−1]) / scale))                       |
-/// | 5  | delta2     | first zigzag · first delta zigzag · scale varint · packed(zigzag(change of delta / scale))  |
-/// | 6  | runs       | number of runs varint · their values, a list · their lengths − 1, a list                    |
-/// | 7  | dictionary | number of entries varint · entries ascending, a list · packed(index of each value)          |
+/// | id | name | then |
+/// |---|---|---|
+/// | 1 | constant | value, zigzag |
+/// | 2 | offset | base zigzag · scale varint · packed((v − base) / scale) |
+/// | 3 | delta | first zigzag · base zigzag · scale varint · packed((v[i] − v[i−1] − base) / scale) |
+/// | 4 | zigzag | first zigzag · scale varint · packed(zigzag((v[i] − v[i−1]) / scale)) |
+/// | 5 | delta2 | first zigzag · first delta zigzag · scale varint · packed(zigzag(change of delta / scale)) |
+/// | 6 | runs | number of runs varint · their values, a list · their lengths − 1, a list |
+/// | 7 | dictionary | number of entries varint · entries ascending, a list · packed(index of each value) |
 namespace flux::store::engine {
 
 /// Appends `values`, coded in whichever way is smallest. Any number of values; decoding needs to know it.

@@ -16,7 +16,7 @@ namespace flux::store::engine {
 struct Manifest {
   std::uint64_t generation = 0;  ///< counts the replacements
   std::uint64_t next_part = 1;
-  std::uint64_t flushed = 0;     ///< number of the newest flush
+  std::uint64_t flushed = 0;  ///< number of the newest flush
   std::map<PartitionId, Offset> resume;
   std::vector<PartMeta> parts;
   std::vector<Tombstone> tombstones;

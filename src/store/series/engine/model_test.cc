@@ -90,10 +90,11 @@ class Model {
 
   std::int64_t any_time() {
     switch (below(12)) {
-      case 0: return kStart + static_cast<std::int64_t>(below(30 * 86'400)) * kSecond;   // within a month
+      case 0: return kStart + static_cast<std::int64_t>(below(30 * 86'400)) * kSecond;       // within a month
       case 1: return kStart - static_cast<std::int64_t>(below(4000ULL * 86'400)) * kSecond;  // years ago
-      case 2: return kStart + static_cast<std::int64_t>(below(50)) * 10 * kSecond;       // often the same
-      default: return clock_ += static_cast<std::int64_t>(below(3)) * 10 * kSecond + static_cast<std::int64_t>(below(2));
+      case 2: return kStart + static_cast<std::int64_t>(below(50)) * 10 * kSecond;           // often the same
+      default:
+        return clock_ += static_cast<std::int64_t>(below(3)) * 10 * kSecond + static_cast<std::int64_t>(below(2));
     }
   }
 
@@ -205,7 +206,8 @@ class Model {
     std::vector<std::string> names;
     std::vector<std::string> expected_names;
     for (const auto& info : engine_->list(selector, 100, {}).value()) names.push_back(to_string(info->id.value));
-    for (const auto& info : expected_->list(selector, 100, {}).value()) expected_names.push_back(to_string(info->id.value));
+    for (const auto& info : expected_->list(selector, 100, {}).value())
+      expected_names.push_back(to_string(info->id.value));
     ASSERT_EQ(names, expected_names);
     ASSERT_EQ(engine_->stats().damaged, std::vector<std::string>{});
   }
@@ -241,8 +243,7 @@ class Model {
       const Value& b = (*expected)[i].value;
       if (const auto* number = std::get_if<double>(&a); number != nullptr && std::isnan(*number))
         ASSERT_TRUE(std::isnan(std::get<double>(b)));
-      else
-        ASSERT_EQ(a, b);
+      else ASSERT_EQ(a, b);
     }
   }
 
@@ -289,7 +290,10 @@ class Model {
           ASSERT_EQ(a.max, b.max) << name << " window " << i;
         }
         if (!std::isfinite(b.sum)) ASSERT_EQ(std::isnan(a.sum), std::isnan(b.sum));
-        else ASSERT_LE(std::abs(a.sum - b.sum), 1e-9 * std::max(1.0, std::abs(b.sum)) + (std::abs(b.sum) > 1e290 ? 1e290 : 0)) << name;
+        else
+          ASSERT_LE(std::abs(a.sum - b.sum),
+                    1e-9 * std::max(1.0, std::abs(b.sum)) + (std::abs(b.sum) > 1e290 ? 1e290 : 0))
+              << name;
       }
     }
   }

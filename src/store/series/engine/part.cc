@@ -25,7 +25,11 @@ std::unexpected<Error> in_file(const std::filesystem::path& path, Error error) {
 
 Part::Part(FileSystem& files, std::filesystem::path path, std::unique_ptr<InputFile> file, PartFooter footer,
            std::vector<PageRef> pages, std::shared_ptr<PageCache> cache)
-    : files_(files), path_(std::move(path)), file_(std::move(file)), meta_(footer.meta), pages_(std::move(pages)),
+    : files_(files),
+      path_(std::move(path)),
+      file_(std::move(file)),
+      meta_(footer.meta),
+      pages_(std::move(pages)),
       cache_(std::move(cache)) {}
 
 Part::~Part() {

@@ -69,7 +69,8 @@ void put_summary(ValueType type, const ValueBlock& block, std::string& out) {
   if (block.has_summary) {
     flags |= kHasSummary;
     if (summary.sum.low != 0) flags |= kHasLow;
-    if (summary.first == summary.last && summary.first == summary.min && summary.first == summary.max) flags |= kConstant;
+    if (summary.first == summary.last && summary.first == summary.min && summary.first == summary.max)
+      flags |= kConstant;
   }
   out.push_back(static_cast<char>(flags));
   if (flags == 0) return;
@@ -228,7 +229,8 @@ void encode_stem(const IndexPage& page, const StemEntry& entry, std::size_t time
   for (const TimeBlock& block : std::span(page.time_blocks).subspan(time_block, time_blocks)) {
     refs.put(block.ref, out);
     put_varint(out, block.count);
-    put_signed(out, static_cast<std::int64_t>(static_cast<std::uint64_t>(block.first) - static_cast<std::uint64_t>(previous)));
+    put_signed(
+        out, static_cast<std::int64_t>(static_cast<std::uint64_t>(block.first) - static_cast<std::uint64_t>(previous)));
     put_varint(out, static_cast<std::uint64_t>(block.last) - static_cast<std::uint64_t>(block.first));
     previous = block.last;
   }
@@ -291,7 +293,8 @@ Result<> check_header(std::string_view bytes) {
   ByteReader end(bytes.substr(kPartHeaderBytes - 4));
   if (end.fixed<std::uint32_t>() != checksum(bytes.substr(0, kPartHeaderBytes - 4))) return damaged("part header");
   if (version != kPartVersion)
-    return fail(ErrorCode::corrupt, "part of format version " + std::to_string(version) + ", this program reads up to 1");
+    return fail(ErrorCode::corrupt,
+                "part of format version " + std::to_string(version) + ", this program reads up to 1");
   if (flags != 0 || key != 0) return fail(ErrorCode::corrupt, "part is encrypted, and there is no key");
   return {};
 }

@@ -37,17 +37,17 @@ inline constexpr std::array<Resolution, 3> kResolutions = {{
 
 /// What the manifest and the part's own footer both say of a part.
 struct PartMeta {
-  std::uint64_t id = 0;          ///< names the file; never used again
-  std::uint64_t bytes = 0;       ///< of the file
-  std::uint64_t first_flush = 0; ///< the oldest and newest flush that its readings came with: what decides which of
-  std::uint64_t last_flush = 0;  ///< two readings of one series and time is the later write
-  std::uint64_t erased_to = 0;   ///< tombstones of flushes up to this one have been applied
-  std::int64_t first_time = 0;   ///< of its readings
+  std::uint64_t id = 0;           ///< names the file; never used again
+  std::uint64_t bytes = 0;        ///< of the file
+  std::uint64_t first_flush = 0;  ///< the oldest and newest flush that its readings came with: what decides which of
+  std::uint64_t last_flush = 0;   ///< two readings of one series and time is the later write
+  std::uint64_t erased_to = 0;    ///< tombstones of flushes up to this one have been applied
+  std::int64_t first_time = 0;    ///< of its readings
   std::int64_t last_time = 0;
   std::uint64_t values = 0;
   std::uint64_t series = 0;
   std::uint64_t stems = 0;
-  std::uint8_t level = 0;        ///< of the time slice (time_slice.h)
+  std::uint8_t level = 0;  ///< of the time slice (time_slice.h)
   friend bool operator==(const PartMeta&, const PartMeta&) = default;
 };
 
@@ -100,9 +100,9 @@ struct SeriesEntry {
   std::string_view field;
   ValueType type = ValueType::float64;
   std::int64_t last_received_ns = 0;
-  Cell last = 0;                    ///< not for strings
-  std::string_view last_text;       ///< strings only
-  std::uint32_t first_block = 0;    ///< its value blocks, ascending in time
+  Cell last = 0;                  ///< not for strings
+  std::string_view last_text;     ///< strings only
+  std::uint32_t first_block = 0;  ///< its value blocks, ascending in time
   std::uint32_t block_count = 0;
   std::uint32_t first_rollup = 0;
   std::uint32_t rollup_count = 0;

@@ -17,7 +17,8 @@ std::int64_t floor_to(std::int64_t time, std::int64_t width) {
 
 }  // namespace
 
-Result<std::unique_ptr<PartWriter>> PartWriter::create(FileSystem& files, std::filesystem::path path, std::uint64_t id) {
+Result<std::unique_ptr<PartWriter>> PartWriter::create(FileSystem& files, std::filesystem::path path,
+                                                       std::uint64_t id) {
   TRY(auto file, files.create(path));
   std::unique_ptr<PartWriter> writer(new PartWriter(std::move(file), std::move(path)));
   writer->buffer_ = encode_header(id);
@@ -71,8 +72,8 @@ Result<> PartWriter::add(std::span<const std::int64_t> times, std::span<const Ce
     // time that the block is full.
     for (std::size_t i = 0; i < times.size(); ++i) {
       const std::string_view text = text_of(cells[i]);
-      if (!pending_times_.empty() && (pending_times_.size() == kMaxBlockValues ||
-                                      pending_text_bytes_ + text.size() > kMaxBlockText))
+      if (!pending_times_.empty() &&
+          (pending_times_.size() == kMaxBlockValues || pending_text_bytes_ + text.size() > kMaxBlockText))
         DO(emit_block({}, {}));
       pending_times_.push_back(times[i]);
       pending_cells_.push_back(pending_texts_.add(text));
@@ -171,8 +172,8 @@ void PartWriter::roll_up(Rollup& rollup, std::size_t resolution, std::span<const
   }
   for (std::size_t from = 0; from < times.size();) {
     const std::int64_t start = floor_to(times[from], width);
-    const auto to = static_cast<std::size_t>(
-        std::ranges::lower_bound(times.subspan(from), start + width) - times.begin());
+    const auto to =
+        static_cast<std::size_t>(std::ranges::lower_bound(times.subspan(from), start + width) - times.begin());
     if (rollup.rows.empty() || rollup.rows.back().start != start) {
       rollup.rows.push_back({start, {}});
       if (rollup.rows.size() > kPatience + series_values_ / least) {

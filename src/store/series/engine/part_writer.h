@@ -33,7 +33,8 @@ class PartWriter {
   [[nodiscard]] std::uint64_t values() const { return values_; }
 
  private:
-  PartWriter(std::unique_ptr<OutputFile> file, std::filesystem::path path) : file_(std::move(file)), path_(std::move(path)) {}
+  PartWriter(std::unique_ptr<OutputFile> file, std::filesystem::path path)
+      : file_(std::move(file)), path_(std::move(path)) {}
 
   struct Times {  // of a time block of the present stem
     Fingerprint hash;
@@ -49,7 +50,8 @@ class PartWriter {
   Result<BlockRef> emit(std::string_view bytes);
   Result<> emit_page();
   void roll_up(std::span<const std::int64_t> times, std::span<const Cell> cells);
-  void roll_up(Rollup& rollup, std::size_t resolution, std::span<const std::int64_t> times, std::span<const Cell> cells);
+  void roll_up(Rollup& rollup, std::size_t resolution, std::span<const std::int64_t> times,
+               std::span<const Cell> cells);
   Result<> emit_rollups();
   std::string_view keep(std::string_view text);
 

@@ -19,7 +19,7 @@ std::int64_t ceil_to(std::int64_t time, std::int64_t width) {
   if (remainder == 0) return time;
   const std::int64_t floor = remainder > 0 ? time - remainder : time - remainder - width;
   return floor > std::numeric_limits<std::int64_t>::max() - width ? std::numeric_limits<std::int64_t>::max()
-                                                                   : floor + width;
+                                                                  : floor + width;
 }
 
 }  // namespace
@@ -72,8 +72,8 @@ Result<> SeriesCursor::add_part_by_rollups(const Part& part, const IndexPage& pa
                                            std::uint8_t resolution, std::uint64_t priority) {
   const std::int64_t width = kResolutions[resolution].width_ns;
   // Rows that lie wholly within the range stand for their points; the ends are read as points.
-  const std::int64_t from = ceil_to(std::max(range_.from.ns, page.first_time(entry) - page.first_time(entry) % width -
-                                                                 width), width);
+  const std::int64_t from =
+      ceil_to(std::max(range_.from.ns, page.first_time(entry) - page.first_time(entry) % width - width), width);
   const std::int64_t to_limit = last_within(range_);
   TimeRange inside{Time{std::numeric_limits<std::int64_t>::max()}, Time{std::numeric_limits<std::int64_t>::min()}};
   std::vector<Item> rows;

@@ -11,9 +11,9 @@
 
 namespace flux::store::engine {
 
-/// Points of one series in order, each time once, out of any number of overlapping sources: the source with the greatest
-/// priority (the newest flush) wins. Blocks are read when the cursor gets to them, and not at all where the caller is
-/// content with their summary. Used by queries and by merges. One thread.
+/// Points of one series in order, each time once, out of any number of overlapping sources: the source with the
+/// greatest priority (the newest flush) wins. Blocks are read when the cursor gets to them, and not at all where the
+/// caller is content with their summary. Used by queries and by merges. One thread.
 class SeriesCursor {
  public:
   SeriesCursor(ValueType type, TimeRange range, Order order) : type_(type), range_(range), order_(order) {}

@@ -182,9 +182,8 @@ bool SeriesIndex::stem_matches(const StemRow& row, const SeriesSelector& selecto
   if (!contains(selector.measurements, text(row.measurement)) || !contains(selector.devices, text(row.device)))
     return false;
   return std::ranges::all_of(selector.tags, [&](const Tag& tag) {
-    return std::ranges::any_of(row.tags, [&](const auto& ours) {
-      return text(ours.first) == tag.key && text(ours.second) == tag.value;
-    });
+    return std::ranges::any_of(
+        row.tags, [&](const auto& ours) { return text(ours.first) == tag.key && text(ours.second) == tag.value; });
   });
 }
 
@@ -243,7 +242,12 @@ const std::vector<SeriesIndex::StemNumber>* SeriesIndex::candidates(const Series
 SelectedSeries SeriesIndex::selected(SeriesNumber number) const {
   const SeriesRow& row = series_[number];
   const StemRow& stem = stems_[row.stem];
-  return {number, stem.fingerprint, text(row.field), row.type, stem.partition, stem.many_partitions,
+  return {number,
+          stem.fingerprint,
+          text(row.field),
+          row.type,
+          stem.partition,
+          stem.many_partitions,
           row.state == State::unknown};
 }
 

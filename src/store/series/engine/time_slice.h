@@ -11,8 +11,8 @@ namespace flux::store::engine {
 /// Most readings are recent and lie in parts of one day, which retention drops whole and queries skip; the few that are
 /// far away share wider slices, so that readings of a thousand different days do not make a thousand parts.
 struct TimeSlice {
-  std::uint8_t level = 0;   ///< 0: a day, each level eight times as wide; kTopLevel: all time
-  std::int64_t index = 0;   ///< since the epoch
+  std::uint8_t level = 0;  ///< 0: a day, each level eight times as wide; kTopLevel: all time
+  std::int64_t index = 0;  ///< since the epoch
   friend auto operator<=>(const TimeSlice&, const TimeSlice&) = default;
 };
 

@@ -49,10 +49,10 @@ struct DamagedPart {
 
 /// What is on disk at one moment. Immutable: a query keeps the version it began with, and so the files.
 struct Version {
-  std::uint64_t flushed = 0;         ///< the newest flush whose parts are here
-  std::vector<LivePart> parts;       ///< by (last_flush, id): later ones win
-  std::vector<DamagedPart> damaged;  ///< named by the manifest, but not readable
-  std::vector<Tombstone> tombstones; ///< those not yet applied to every part; of heads too
+  std::uint64_t flushed = 0;          ///< the newest flush whose parts are here
+  std::vector<LivePart> parts;        ///< by (last_flush, id): later ones win
+  std::vector<DamagedPart> damaged;   ///< named by the manifest, but not readable
+  std::vector<Tombstone> tombstones;  ///< those not yet applied to every part; of heads too
 };
 using VersionPtr = std::shared_ptr<const Version>;
 

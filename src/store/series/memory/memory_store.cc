@@ -259,7 +259,7 @@ class Store final : public TimeSeriesStore {
     const ShapeKey& shape = group.shape().key();
     for (std::size_t field = 0; field < shape.fields.size(); ++field) {
       const SeriesInfo info{group.shape().series(field), shape.tenant, shape.database, shape.retention_policy,
-                            shape.measurement, shape.device, shape.tags, shape.fields[field].name,
+                            shape.measurement,           shape.device, shape.tags,     shape.fields[field].name,
                             shape.fields[field].type};
       Series& series = series_[key_of(info)];
       if (series.info == nullptr) series.info = std::make_shared<const SeriesInfo>(info);
