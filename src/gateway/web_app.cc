@@ -63,7 +63,7 @@ class WebApp {
     }
     if (allowed.empty())
       return HttpResponse::error({ErrorCode::not_found, "there is nothing at " + std::string(path), {}});
-    return HttpResponse::error(405, "method_not_allowed", "this path takes " + allowed).header("Allow", allowed);
+    return HttpResponse::error(405, "invalid_argument", "this path takes " + allowed).header("Allow", allowed);
   }
 
   const net::Router& router_;

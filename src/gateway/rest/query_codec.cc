@@ -278,6 +278,7 @@ Result<QueryRequest> parse_query_body(std::string_view text, TenantId tenant, Ti
         }
       }
     } else if (key == "window" || key == "offset") {
+      if (value.is_null()) continue;
       TRY(const auto duration_text, text_of(value, key));
       TRY(const auto duration, parse_width(duration_text, key));
       if (key == "window") width = duration;
@@ -333,13 +334,10 @@ void QueryWriter::begin_series(const query::Chunk& chunk) {
   open_ = true;
   first_point_ = true;
   const query::Header& header = *chunk.header;
-  text_ += '{';
-  if (!header.device.empty()) {
-    text_ += R"("device":)";
-    observe::append_json_string(text_, header.device);
-    text_ += ',';
-  }
-  text_ += R"("metric":)";
+  text_ += R"({"device":)";
+  if (header.device.empty()) text_ += "null";
+  else observe::append_json_string(text_, header.device);
+  text_ += R"(,"metric":)";
   observe::append_json_string(text_, header.metric);
   if (!header.measurement.empty() && header.measurement != "telemetry") {
     text_ += R"(,"measurement":)";
@@ -368,16 +366,14 @@ void QueryWriter::begin_series(const query::Chunk& chunk) {
   text_ += R"(,"type":")";
   text_ += to_string(chunk.columns.front().type);
   text_ += '"';
-  if (!aggregates_.empty()) {
-    text_ += R"(,"columns":["time")";
-    for (const Aggregate aggregate : aggregates_) {
-      text_ += ",\"";
-      text_ += store::to_string(aggregate);
-      text_ += '"';
-    }
-    text_ += ']';
+  text_ += R"(,"columns":["time")";
+  if (aggregates_.empty()) text_ += R"(,"value")";
+  for (const Aggregate aggregate : aggregates_) {
+    text_ += ",\"";
+    text_ += store::to_string(aggregate);
+    text_ += '"';
   }
-  text_ += R"(,"points":[)";
+  text_ += R"(],"points":[)";
 }
 
 void QueryWriter::chunk(const query::Chunk& chunk) {
