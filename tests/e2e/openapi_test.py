@@ -1,0 +1,443 @@
+"""contracts/openapi.json is true: every operation is called, and what comes back is what the document says.
+
+CALLS is the table. Its rows run in order against one server (later rows use what earlier rows made); a row of the
+document without a row here is a failure, and so is a query parameter that no row sends.
+"""
+
+import json
+import threading
+import unittest
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+from e2e.harness import Answer, Api, Fluxgate, read_events, wait_until
+from e2e.schema import Schemas
+from e2e.websocket import WebSocket
+
+FILE = Path(__file__).resolve().parents[2] / "contracts" / "openapi.json"
+DOCUMENT = json.loads(FILE.read_text())
+SCHEMAS = Schemas(DOCUMENT)
+VERBS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+LIVE_MESSAGE = {"$ref": "#/components/schemas/LiveMessage"}
+LIVE_REQUEST = {"$ref": "#/components/schemas/LiveRequest"}
+LIVE_SERIES = {"type": "array", "items": {"$ref": "#/components/schemas/LiveSeries"}, "minItems": 1}
+ERROR = {"$ref": "#/components/schemas/Error"}
+PASSWORD = "correct horse"
+BELOW_LIMIT, ABOVE_LIMIT = 21.5, 500.0
+
+
+def operations() -> dict[tuple[str, str], dict]:
+    return {(verb.upper(), path): item[verb] for path, item in DOCUMENT["paths"].items() for verb in VERBS if verb in item}
+
+
+OPERATIONS = operations()
+
+
+def parameters_of(method: str, path: str, place: str) -> dict[str, dict]:
+    listed = DOCUMENT["paths"][path].get("parameters", []) + OPERATIONS[method, path].get("parameters", [])
+    resolved = [SCHEMAS.resolve(parameter) for parameter in listed]
+    return {parameter["name"]: parameter for parameter in resolved if parameter["in"] == place}
+
+
+def response_faults(method: str, path: str, answer: Answer) -> list[str]:
+    """Where an answer and the document part ways: status, type of content, headers, body."""
+    documented = OPERATIONS[method, path]["responses"]
+    if str(answer.status) not in documented:
+        return [f"the status {answer.status} is not documented: {answer.body[:300]!r}"]
+    response = SCHEMAS.resolve(documented[str(answer.status)])
+    content = response.get("content", {})
+    if not content:
+        return [f"a body where none is documented: {answer.body[:300]!r}"] if answer.body else []
+    kind = answer.headers.get("Content-Type", "").split(";")[0]
+    if kind not in content:
+        return [f"the Content-Type {kind!r} is not documented"]
+    found = [] if kind != "application/json" else SCHEMAS.faults(answer.json, content[kind]["schema"])
+    wanted = OPERATIONS[method, path].get("security") != [] if answer.status == 401 else "ETag" in response.get("headers", {})
+    if wanted:
+        found += [f"the header {name} is missing" for name in response.get("headers", {}) if name not in answer.headers]
+    return found
+
+
+class World:
+    """The server and what the rows made so far."""
+
+    def __init__(self):
+        self.flux = Fluxgate()
+        self.made: dict[str, str] = {}
+        self.callers: dict[str, Api] = {"nobody": self.flux.anonymous()}
+
+    def sign_in(self, cookie: str, caller: str = "admin") -> None:
+        session = cookie.split(";", 1)[0]
+        self.callers[caller] = Api(self.flux.http, {"Cookie": session, "Origin": f"http://{self.flux.http}"})
+        if caller == "admin":
+            self.flux.credential = session
+
+    def keep(self, **made: str) -> None:
+        self.made |= made
+
+    def filled(self, values: dict) -> dict:
+        return {name: value.format_map(self.made) if isinstance(value, str) else value for name, value in values.items()}
+
+    def add_sender(self, key: str) -> None:
+        self.callers["sender"] = Api(self.flux.http, {"Authorization": f"Bearer {key}"})
+
+
+@dataclass
+class Call:
+    method: str
+    path: str  # as the document writes it; its {names} come from `at`
+    status: int
+    caller: str = "admin"
+    at: dict = field(default_factory=dict)  # {names} in the values of this, `query` and `headers` are what rows above kept
+    query: dict = field(default_factory=dict)
+    body: object = None  # or a function of the world
+    headers: dict = field(default_factory=dict)
+    then: Callable[[World, Answer], None] | None = None
+    until: Callable[[Answer], object] | None = None  # asked again until this holds
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} -> {self.status}"
+
+    def send(self, world: World) -> Answer:
+        at, query, headers = (world.filled(values) for values in (self.at, self.query, self.headers))
+        path = self.path.format_map(at)
+        body = self.body(world) if callable(self.body) else self.body
+        api = world.callers[self.caller]
+        answer = api.request(self.method, path, body, headers, **query)
+        if self.until:
+            def again():
+                nonlocal answer
+                answer = api.request(self.method, path, body, headers, **query)
+                return answer.status != self.status or self.until(answer)
+            wait_until(again, what=f"what {self} waits for")
+        return answer
+
+
+PROFILE = {"profile": "pump", "name": "Pump", "silent_after": "1s", "labels": {"kind": "pump"},
+           "metrics": [{"name": "temperature", "type": "double", "unit": "°C", "min": -40, "max": 100},
+                       {"name": "mode", "type": "string"}]}
+PUMP = {"device": "pump-1", "name": "Feed pump", "profile": "pump", "labels": {"site": "north"},
+        "location": {"lat": 59.9, "lon": 10.7, "place": "Oslo"}}
+PANELS = {"panels": [{"id": "1", "kind": "chart"}]}
+EPOCH = 1767225600
+READINGS = [{"device": "pump-1", "time": EPOCH + i, "metrics": {"temperature": BELOW_LIMIT + i, "mode": "auto"}} for i in range(5)]
+RANGE = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T01:00:00Z"}
+AT_PUMP = {"device": "pump-1"}
+NOWHERE = {"device": "nowhere", "id": "nowhere", "profile": "nowhere"}
+API = "/api/v1"
+
+CALLS = [
+    # Signing in.
+    Call("POST", f"{API}/auth/link", 200, "nobody", body=lambda world: {"token": world.flux.link_token()},
+         then=lambda world, answer: world.sign_in(answer.headers["Set-Cookie"])),
+    Call("GET", f"{API}/auth/me", 200),
+    Call("PUT", f"{API}/auth/password", 204, body={"new": PASSWORD}),
+    Call("POST", f"{API}/auth/login", 200, "nobody", body={"username": "admin", "password": PASSWORD, "session": True},
+         then=lambda world, answer: world.sign_in(answer.headers["Set-Cookie"], "other")),
+    Call("POST", f"{API}/auth/login", 200, "nobody", body={"username": "admin", "password": PASSWORD},
+         then=lambda world, answer: world.keep(refresh=answer.json["refresh_token"])),
+    Call("POST", f"{API}/auth/refresh", 200, "nobody", body=lambda world: {"refresh_token": world.made["refresh"]}),
+    Call("POST", f"{API}/auth/logout", 204, "other"),
+    Call("GET", f"{API}/auth/me", 401, "other"),
+    Call("GET", "/.well-known/jwks.json", 200, "nobody"),
+
+    # Things.
+    Call("POST", f"{API}/profiles", 201, body=PROFILE),
+    Call("POST", f"{API}/profiles", 201, body={"profile": "plain"}),
+    Call("GET", f"{API}/profiles", 200, query={"limit": 1},
+         then=lambda world, answer: world.keep(profiles=answer.json["next"])),
+    Call("GET", f"{API}/profiles/{{profile}}", 200, at={"profile": "pump"}),
+    Call("PUT", f"{API}/profiles/{{profile}}", 200, at={"profile": "plain"}, body={"name": "Plain", "metrics": []}),
+    Call("POST", f"{API}/devices", 201, body=PUMP),
+    Call("POST", f"{API}/devices", 201, body={"device": "pump-2"}),
+    Call("GET", f"{API}/devices/{{device}}", 200, at=AT_PUMP),
+    Call("PATCH", f"{API}/devices/{{device}}", 200, at=AT_PUMP, body={"name": "Pump one", "labels": {"line": "3", "site": "north"}}),
+    Call("POST", f"{API}/devices/{{device}}/credentials", 201, at=AT_PUMP, body={"expires_at": "2099-01-01T00:00:00Z"},
+         then=lambda world, answer: world.keep(credential=answer.json["id"])),
+    Call("GET", f"{API}/devices/{{device}}/credentials", 200, at=AT_PUMP),
+    Call("POST", f"{API}/connect", 201, body={"device": "pump-3", "name": "Third", "labels": {"site": "south"}}),
+    Call("POST", f"{API}/ingest-keys", 201, body={"name": "line 3", "create_devices": True},
+         then=lambda world, answer: (world.keep(ingest_key=answer.json["id"]), world.add_sender(answer.json["key"]))),
+    Call("GET", f"{API}/ingest-keys", 200),
+
+    # Readings in: accepted, refused one by one, refused as a whole, and refused by the profile after they were logged.
+    Call("POST", f"{API}/telemetry", 200, "sender", body=READINGS),
+    Call("POST", f"{API}/telemetry", 200, "sender",
+         body=[READINGS[0], {"device": "pump-2", "time": "yesterday", "metrics": {"v": 1}}, {"device": "pump-2", "metrics": {"v": True}}]),
+    Call("POST", f"{API}/telemetry", 200, "sender", body={"device": "pump-2", "readings": [{"time": EPOCH, "metrics": {"big": 2**60}}]}),
+    Call("POST", f"{API}/telemetry", 400, "sender", body={"device": "pump-2", "time": "yesterday", "metrics": {"v": 1}}),
+    Call("POST", f"{API}/telemetry", 200, "sender", body={"device": "pump-1", "metrics": {"temperature": ABOVE_LIMIT}}),
+
+    # And out.
+    Call("GET", f"{API}/devices/{{device}}/latest", 200, at=AT_PUMP, until=lambda answer: "temperature" in answer.json["metrics"]),
+    Call("GET", f"{API}/devices/{{device}}/latest", 200, at=AT_PUMP, query={"epoch": "ns"}),
+    Call("GET", f"{API}/devices", 200, query={"include": "latest,facets", "sort": "last_seen", "epoch": "ms"}),
+    Call("GET", f"{API}/devices", 200, query={"q": "pump", "label": "site:north", "state": "online,silent,never", "profile": "pump"},
+         until=lambda answer: answer.json["total"] == 1),
+    Call("GET", f"{API}/devices", 200, query={"limit": 1}, then=lambda world, answer: world.keep(devices=answer.json["next"])),
+    Call("GET", f"{API}/query", 200, query={"device": "pump-1", "metric": "temperature,mode", **RANGE, "limit": 3},
+         until=lambda answer: len(answer.json["series"]) > 0, then=lambda world, answer: world.keep(query=answer.json["next"])),
+    Call("GET", f"{API}/query", 200, query={"device": "pump-1,pump-2", "metric": "temperature", "window": "2s",
+                                            "aggregate": "mean,min,max,sum,count,first,last", "epoch": "us", **RANGE},
+         until=lambda answer: len(answer.json["series"]) > 0),
+    Call("POST", f"{API}/query", 200, body={
+        "select": {"labels": {"site": "north"}, "metrics": ["temperature"]}, "range": RANGE, "window": "10s",
+        "aggregates": ["mean", "count"], "fill": "previous", "group_by": ["label:site"], "order": "desc", "limit": 100, "epoch": "s"}),
+    Call("POST", f"{API}/query", 200, body={"select": {"devices": ["pump-1", "pump-2"]}, "range": {"from": EPOCH}, "window": None}),
+    Call("GET", f"{API}/dead-letters", 200, query={"device": "pump-1", "from": "2026-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"},
+         until=lambda answer: len(answer.json["dead_letters"]) > 0),
+    Call("GET", f"{API}/events", 200, query={"device": "pump-1", "type": "device_silent"},
+         until=lambda answer: len(answer.json["events"]) > 0),
+    Call("GET", f"{API}/events", 200, query={"limit": 1}),
+
+    # Pages.
+    Call("POST", f"{API}/dashboards", 201, body={"title": "Pumps", "document": PANELS},
+         then=lambda world, answer: world.keep(dashboard=answer.json["id"], version=answer.headers["ETag"])),
+    Call("POST", f"{API}/dashboards", 201, body={"title": "More pumps", "document": {}}),
+    Call("GET", f"{API}/dashboards", 200, query={"limit": 1}, then=lambda world, answer: world.keep(dashboards=answer.json["next"])),
+
+    # The server itself.
+    Call("GET", f"{API}/system", 200),
+    Call("GET", "/healthz", 200, "nobody"),
+    Call("GET", "/readyz", 200, "nobody"),
+    Call("GET", "/metrics", 200),
+    Call("GET", "/api/openapi.json", 200),
+    Call("GET", f"{API}/demo", 200),
+    Call("POST", f"{API}/demo", 202),
+    Call("GET", f"{API}/demo", 200, until=lambda answer: answer.json["devices"] > 0),
+    Call("GET", f"{API}/devices", 200, query={"include": "latest,facets", "limit": 1000}),
+    Call("DELETE", f"{API}/demo", 204),
+
+    # Errors.
+    Call("POST", f"{API}/auth/link", 401, "nobody", body={"token": "nonsense"}),
+    Call("POST", f"{API}/auth/link", 413, "nobody", body={"token": "x" * (20 << 10)}),
+    Call("POST", f"{API}/auth/login", 401, "nobody", body={"username": "admin", "password": "wrong"}),
+    Call("POST", f"{API}/auth/login", 403, "nobody", body={"username": "admin", "password": PASSWORD},
+         headers={"Origin": "http://evil.example"}),
+    Call("POST", f"{API}/auth/refresh", 401, "nobody", body={"refresh_token": "nonsense"}),
+    Call("PUT", f"{API}/auth/password", 400, body={"new": "short", "current": PASSWORD}),
+    Call("POST", f"{API}/profiles", 409, body=PROFILE),
+    Call("POST", f"{API}/profiles", 400, body={"profile": "p", "colour": "red"}),
+    Call("GET", f"{API}/profiles/{{profile}}", 404, at=NOWHERE),
+    Call("DELETE", f"{API}/profiles/{{profile}}", 404, at=NOWHERE),
+    Call("POST", f"{API}/devices", 409, body=PUMP),
+    Call("POST", f"{API}/devices", 400, body={"device": "a/b"}),
+    Call("GET", f"{API}/devices", 400, query={"limit": 0}),
+    Call("GET", f"{API}/devices", 401, "nobody"),
+    Call("GET", f"{API}/devices", 403, "sender"),
+    Call("GET", f"{API}/devices/{{device}}", 404, at=NOWHERE),
+    Call("PATCH", f"{API}/devices/{{device}}", 404, at=NOWHERE, body={"name": "x"}),
+    Call("PATCH", f"{API}/devices/{{device}}", 400, at=AT_PUMP, body={"location": {"lat": 100, "lon": 0}}),
+    Call("DELETE", f"{API}/devices/{{device}}", 404, at=NOWHERE),
+    Call("GET", f"{API}/devices/{{device}}/latest", 404, at=NOWHERE),
+    Call("GET", f"{API}/devices/{{device}}/credentials", 404, at=NOWHERE),
+    Call("POST", f"{API}/devices/{{device}}/credentials", 404, at=NOWHERE, body={}),
+    Call("DELETE", f"{API}/devices/{{device}}/credentials/{{id}}", 404, at=AT_PUMP | {"id": "nowhere"}),
+    Call("POST", f"{API}/connect", 400, body={}),
+    Call("POST", f"{API}/ingest-keys", 400, body={"name": ""}),
+    Call("DELETE", f"{API}/ingest-keys/{{id}}", 404, at=NOWHERE),
+    Call("POST", f"{API}/telemetry", 401, "nobody", body=READINGS[0]),
+    Call("GET", f"{API}/query", 400, query={"from": "later"}),
+    Call("POST", f"{API}/query", 400, body={"choose": {}}),
+    Call("GET", f"{API}/dead-letters", 400, query={"cursor": "zzz"}),
+    Call("GET", f"{API}/events", 400, query={"cursor": "zzz"}),
+    Call("GET", f"{API}/dashboards", 400, query={"cursor": "zzz"}),
+    Call("POST", f"{API}/dashboards", 400, body={"title": ""}),
+    Call("GET", f"{API}/dashboards/{{id}}", 404, at=NOWHERE),
+    Call("DELETE", f"{API}/dashboards/{{id}}", 404, at=NOWHERE),
+    Call("GET", f"{API}/live", 426),
+    Call("GET", f"{API}/live/sse", 400, query={"interval": "soon"}),
+    Call("GET", f"{API}/live/sse", 401, "nobody"),
+    Call("GET", f"{API}/system", 401, "nobody"),
+    Call("GET", "/api/openapi.json", 401, "nobody"),
+    Call("GET", "/api/openapi.json", 403, "sender"),
+    Call("GET", "/metrics", 401, "nobody"),
+
+    # Further pages of lists, and things that go again.
+    Call("GET", f"{API}/profiles", 200, query={"cursor": "{profiles}"}),
+    Call("GET", f"{API}/devices", 200, query={"cursor": "{devices}"}),
+    Call("GET", f"{API}/query", 200, query={"device": "pump-1", "metric": "temperature,mode", **RANGE, "limit": 3, "cursor": "{query}"}),
+    Call("GET", f"{API}/dashboards", 200, query={"cursor": "{dashboards}"}),
+    Call("GET", f"{API}/dead-letters", 200, query={"limit": 1}),
+    Call("GET", f"{API}/dashboards/{{id}}", 200, at={"id": "{dashboard}"}),
+    Call("PUT", f"{API}/dashboards/{{id}}", 200, at={"id": "{dashboard}"}, headers={"If-Match": "{version}"},
+         body={"title": "Pumps", "document": {}}),
+    Call("PUT", f"{API}/dashboards/{{id}}", 412, at={"id": "{dashboard}"}, headers={"If-Match": "{version}"},
+         body={"title": "Pumps", "document": {}}),
+    Call("DELETE", f"{API}/dashboards/{{id}}", 204, at={"id": "{dashboard}"}),
+    Call("DELETE", f"{API}/devices/{{device}}/credentials/{{id}}", 204, at=AT_PUMP | {"id": "{credential}"}),
+    Call("DELETE", f"{API}/ingest-keys/{{id}}", 204, at={"id": "{ingest_key}"}),
+    Call("DELETE", f"{API}/devices/{{device}}", 204, at={"device": "pump-2"}),
+    Call("DELETE", f"{API}/profiles/{{profile}}", 204, at={"profile": "plain"}),
+]
+
+
+class Document(unittest.TestCase):
+    def test_every_operation_answers_as_documented(self):
+        world = World()
+        seen: set[tuple[str, str]] = {("GET", f"{API}/live"), ("GET", f"{API}/live/sse")}  # succeed in the class Live below
+        sent: dict[tuple[str, str], set[str]] = {}
+        try:
+            for call in CALLS:
+                with self.subTest(str(call)):
+                    self.check(world, call)
+                    if call.status < 400:
+                        seen.add((call.method, call.path))
+                    sent.setdefault((call.method, call.path), set()).update(call.query)
+        finally:
+            world.flux.__exit__(None, None, None)
+        self.assertEqual(sorted(OPERATIONS.keys() - seen), [], "operations that the table does not call")
+        # A `cursor` counts when it is sent as nonsense too: further pages of events and dead letters take long to fill.
+        unsent = {f"{method} {path} ?{name}" for method, path in OPERATIONS if path != f"{API}/live/sse"
+                  for name in parameters_of(method, path, "query").keys() - sent.get((method, path), set())}
+        self.assertEqual(sorted(unsent), [], "query parameters that the table does not send")
+
+    def check(self, world: World, call: Call) -> None:
+        self.assertIn((call.method, call.path), OPERATIONS, "not in the document")
+        answer = call.send(world)
+        self.assertEqual(answer.status, call.status, answer)
+        self.assertEqual(response_faults(call.method, call.path, answer), [], answer)
+        if call.status < 400:
+            # What the server takes is what the document says it takes.
+            self.assertEqual(sorted(call.query.keys() - parameters_of(call.method, call.path, "query").keys()), [])
+            if call.body is not None:
+                schema = OPERATIONS[call.method, call.path]["requestBody"]["content"]["application/json"]["schema"]
+                body = call.body(world) if callable(call.body) else call.body
+                refused_on_purpose = "refused" in (answer.json if answer.body else {})
+                if not refused_on_purpose:
+                    self.assertEqual(SCHEMAS.faults(body, schema), [])
+        elif call.status != 400 or call.path != f"{API}/telemetry":
+            self.assertEqual(SCHEMAS.faults(answer.json, ERROR), [])
+        if call.then:
+            call.then(world, answer)
+
+
+class Served(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.flux = Fluxgate()
+        cls.admin = cls.flux.administrator()
+        cls.sender = cls.flux.sender()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.flux.__exit__(None, None, None)
+
+    def fits(self, value, schema: dict) -> None:
+        self.assertEqual(SCHEMAS.faults(value, schema), [], value)
+
+    def test_the_served_document_is_the_file(self):
+        self.assertEqual(self.admin.get("/api/openapi.json").json, DOCUMENT)
+
+    def test_examples_fit_their_schemas(self):
+        for (method, path), operation in OPERATIONS.items():
+            nodes = [operation.get("requestBody", {}), *map(SCHEMAS.resolve, operation["responses"].values())]
+            for content in (content for node in nodes for kind, content in node.get("content", {}).items() if kind == "application/json"):
+                examples = [content["example"]] if "example" in content else []
+                examples += [example["value"] for example in content.get("examples", {}).values()]
+                for example in examples:
+                    with self.subTest(f"{method} {path}"):
+                        self.fits(example, content["schema"])
+
+    def test_methods_that_a_path_does_not_have(self):
+        for path, item in DOCUMENT["paths"].items():
+            method = next(verb.upper() for verb in ("patch", "delete", "put") if verb not in item)
+            with self.subTest(f"{method} {path}"):
+                answer = self.admin.request(method, path.format(device="d", id="i", profile="p"))
+                self.assertEqual(answer.status, 405, answer)
+                self.fits(answer.json, ERROR)
+                allowed = {verb.strip() for verb in answer.headers["Allow"].split(",")}
+                self.assertEqual({verb.upper() for verb in item if verb in VERBS} - allowed, set(), answer.headers["Allow"])
+            if "get" not in item:
+                with self.subTest(f"GET {path}"):
+                    answer = self.admin.get(path.format(device="d", id="i", profile="p"))
+                    self.assertEqual(answer.status, 405, answer)
+                    self.fits(answer.json, ERROR)
+                    allowed = {verb.strip() for verb in answer.headers["Allow"].split(",")}
+                    self.assertEqual(allowed, {verb.upper() for verb in item if verb in VERBS})
+
+    def test_parameters_that_are_not_known_are_refused_as_documented(self):
+        for method, path in OPERATIONS:
+            if method != "GET" or not path.startswith(API) or path == f"{API}/live" or "{" in path:
+                continue
+            if "400" in OPERATIONS[method, path]["responses"]:
+                with self.subTest(path):
+                    answer = self.admin.get(path, colour="red")
+                    self.assertEqual(answer.status, 400, answer)
+                    self.fits(answer.json, ERROR)
+                    self.assertEqual(answer.json["error"]["field"], "colour")
+
+    def test_paths_that_are_not_there(self):
+        answer = self.admin.get("/api/v1/nowhere")
+        self.assertEqual(answer.status, 404, answer)
+        self.fits(answer.json, ERROR)
+
+    # --- live -------------------------------------------------------------------------------------------------------
+
+    def test_server_sent_events(self):
+        stop = threading.Event()
+        sender = Api(self.flux.http, self.sender.headers)
+
+        def keep_sending():
+            while not stop.wait(0.02):
+                sender.post(f"{API}/telemetry", {"device": "sse-1", "metrics": {"v": 1.5, "mode": "auto"}})
+
+        thread = threading.Thread(target=keep_sending, daemon=True)
+        thread.start()
+        try:
+            # As many messages as make it likely that both ways to write a time, and several readings at once, were among them.
+            for epoch in ({}, {"epoch": "ms"}):
+                messages = []
+                read_events(self.admin, f"{API}/live/sse", lambda name, data: messages.append((name, data)) or len(messages) == 3,
+                            device="sse-1", metric="v,mode", interval="50ms", **epoch)
+                for name, data in messages:
+                    self.assertEqual(name, "data")
+                    self.fits(data, LIVE_SERIES)
+                    self.fits({"op": name, "id": 1, "data": data}, LIVE_MESSAGE)
+        finally:
+            stop.set()
+            thread.join()
+            sender.close()
+
+    def test_websocket_messages(self):
+        live = WebSocket(self.flux.http, f"{API}/live", self.admin.headers)
+        self.assertEqual(live.status, 101)
+        self.addCleanup(live.close)
+        self.admin.post(f"{API}/profiles", {"profile": "hasty", "silent_after": "1s"})
+        self.assertEqual(self.admin.post(f"{API}/devices", {"device": "live-1", "profile": "hasty"}).status, 201)
+        device = Api(self.flux.http, {"Authorization": f"Bearer {self.flux.device_token('live-1')}"})
+        requests = [
+            {"op": "subscribe", "id": 1, "devices": ["live-1"], "metrics": ["v"], "interval": "10ms", "snapshot": True},
+            {"op": "subscribe", "id": 2, "devices": ["live-1"], "epoch": "ms"},
+            {"op": "subscribe", "id": 3, "trace": "live-1"},
+            {"op": "subscribe", "id": 4, "events": True},
+            {"op": "subscribe", "id": 5, "labels": {"site": "north"}},
+            {"op": "unsubscribe", "id": 5},
+            {"op": "ping"},
+        ]
+        for request in requests:
+            self.fits(request, LIVE_REQUEST)
+            live.send(request)
+        live.send({"op": "dance"})
+        live.send(b"{")
+        wanted = {("subscribed", 1), ("subscribed", 2), ("subscribed", 3), ("subscribed", 4), ("data", 1), ("data", 2), ("state", 1),
+                  ("trace", 3), ("event", 4), ("pong", None), ("error", None)}
+        seen, faults, posted = set(), [], False
+
+        def look(message) -> bool:
+            nonlocal posted
+            faults.extend(f"{message}: {fault}" for fault in SCHEMAS.faults(message, LIVE_MESSAGE))
+            seen.add((message["op"], message.get("id")))
+            if ("subscribed", 4) in seen and not posted:
+                posted = True
+                device.post(f"{API}/telemetry", b'{"device":"live-1","metrics":{"v":}}', headers={"Content-Type": "application/json"})
+                device.post(f"{API}/telemetry", {"device": "live-1", "metrics": {"v": 1, "mode": "auto"}})
+            return wanted <= seen
+
+        live.until(look)
+        self.assertEqual(faults, [])
+
+
+if __name__ == "__main__":
+    unittest.main()

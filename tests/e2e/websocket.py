@@ -1,0 +1,59 @@
+"""A WebSocket client for tests."""
+
+import base64
+import json
+import os
+import socket
+import struct
+
+from e2e.harness import LIMIT_S
+
+
+class WebSocket:
+    """As much of RFC 6455 as a test needs, without a library between us and the bytes."""
+
+    def __init__(self, address: str, path: str, headers: dict[str, str]):
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), timeout=LIMIT_S)
+        key = base64.b64encode(os.urandom(16)).decode()
+        lines = [f"GET {path} HTTP/1.1", f"Host: {address}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
+                 "Sec-WebSocket-Version: 13", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        self.socket.sendall("\r\n".join(lines).encode())
+        self.stream = self.socket.makefile("rb")
+        self.status = int(self.stream.readline().split()[1])
+        while self.stream.readline().strip():
+            pass
+
+    def send(self, message) -> None:
+        payload = json.dumps(message).encode() if not isinstance(message, bytes) else message
+        mask = os.urandom(4)
+        head = struct.pack("!BB", 0x81, 0x80 | len(payload)) if len(payload) < 126 else struct.pack("!BBH", 0x81, 0x80 | 126, len(payload))
+        self.socket.sendall(head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload)))
+
+    def receive(self):
+        """The next text message as JSON; pings are answered on the way. None when the server closed."""
+        while True:
+            first, second = self.stream.read(2)
+            length = second & 0x7F
+            if length == 126:
+                length = struct.unpack("!H", self.stream.read(2))[0]
+            elif length == 127:
+                length = struct.unpack("!Q", self.stream.read(8))[0]
+            payload = self.stream.read(length)
+            opcode = first & 0x0F
+            if opcode == 0x1:
+                return json.loads(payload)
+            if opcode == 0x8:
+                return None
+
+    def until(self, wanted):
+        while True:
+            message = self.receive()
+            assert message is not None, "the server closed the connection"
+            found = wanted(message)
+            if found:
+                return found
+
+    def close(self) -> None:
+        self.stream.close()
+        self.socket.close()
