@@ -30,13 +30,16 @@ cjose_jwk_t* key_of(const std::shared_ptr<void>& key) { return static_cast<cjose
 
 std::unexpected<Error> refused(std::string why) { return fail(ErrorCode::unauthenticated, std::move(why)); }
 
+/// Whole or not at all: a crash must not leave an empty key behind.
 Result<> write_owner_only(const std::filesystem::path& path, std::string_view text) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return fail_errno("cannot create " + path.string(), errno);
+  const std::string temporary = path.string() + ".new";
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return fail_errno("cannot create " + temporary, errno);
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
   const int error = errno;
   ::close(fd);
-  if (!written) return fail_errno("cannot write " + path.string(), error);
+  if (!written) return fail_errno("cannot write " + temporary, error);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("cannot make " + path.string(), errno);
   return {};
 }
 

@@ -103,10 +103,14 @@ struct Accounts::Impl {
   /// The user, once the password has been found right.
   Async<UserRecord> check(std::string name, std::string password, std::string peer) {
     const Duration now = monotonic_now();
-    const std::string by_name = "name " + name;
+    // By name alone, anybody could lock a user out from anywhere.
+    const std::string by_name = "name " + name + " from " + peer;
     const std::string by_peer = "peer " + peer;
     CO_DO(throttle.admit(by_name, now));
     CO_DO(throttle.admit(by_peer, now));
+    // Counted before the answer is known, so that many attempts at once are no way around it.
+    throttle.failed(by_name, now);
+    throttle.failed(by_peer, now);
     const auto record = find(name);
     const bool can = record && !record->password_hash.empty();
     auto verify = [hash = can ? record->password_hash : decoy_hash, password = std::move(password)] {
@@ -114,8 +118,6 @@ struct Accounts::Impl {
     };
     CO_TRY(const bool right, co_await hashing.run(std::move(verify)));
     if (!right || !can) {
-      throttle.failed(by_name, monotonic_now());
-      throttle.failed(by_peer, monotonic_now());
       log::warn("sign-in failed", {{"user", name}, {"peer", peer}});
       co_return wrong_credentials();
     }
