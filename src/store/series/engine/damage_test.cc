@@ -209,6 +209,26 @@ TEST(Damage, RollupsAnswerWithoutReadingTheirReadings) {
   EXPECT_EQ(finer.error().code, ErrorCode::corrupt);
 }
 
+TEST(Merge, AppliesDeletesForGood) {
+  FaultDisk disk;
+  const auto engine = must_open(disk);
+  fill(*engine);
+  const std::uint64_t points = engine->stats().points;
+  SeriesSelector selector{.tenant = {1}};
+  selector.devices = {"d2"};
+  ASSERT_TRUE(engine->erase({0}, {3}, selector, {Time{0}, Time{86'400 * kSecond}}).has_value());
+  selector.devices = {"nobody"};
+  ASSERT_TRUE(engine->erase({0}, {4}, selector, {}).has_value());
+  ASSERT_TRUE(engine->flush().has_value());
+  EXPECT_EQ(engine->stats().points, points);
+  while (engine->merge_once().value()) {
+  }
+  EXPECT_EQ(engine->stats().points, points - 2 * 300 * 2) << "two parts of the first day lost one device";
+  const auto manifest = decode_manifest(disk.files().at("store/MANIFEST")).value();
+  EXPECT_TRUE(manifest.tombstones.empty());
+  EXPECT_EQ(disk.files().size(), 1 + engine->stats().parts);
+}
+
 TEST(Merge, KeepsPartsFew) {
   FaultDisk disk;
   const auto engine = must_open(disk);

@@ -9,7 +9,7 @@ namespace flux::store::engine {
 namespace {
 
 constexpr Duration kFirstRetry = 500_ms;
-constexpr Duration kLongestRetry = 30_s;
+constexpr Duration kLongestRetry = 10_s;
 
 // One field of one stem, wherever the heads have it.
 struct Column {

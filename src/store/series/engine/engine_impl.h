@@ -46,8 +46,8 @@ struct Environment {
   bool background = true;  ///< false: nothing is flushed or merged but by `flush` and `merge_…`, on the calling thread
 };
 
-/// The store. Locks are taken in this order: flush_mutex_ or merge_mutex_, manifest_mutex_, state_mutex_, a partition's,
-/// the index's.
+/// The store. Locks are taken in this order: flush_mutex_ or merge_mutex_, manifest_mutex_, state_mutex_, a
+/// partition's, the index's.
 ///
 /// - A partition's mutex guards its head; it is held while one batch is copied, and by queries for as long as copying
 ///   the pointers and row counts of the columns takes (head.h).
@@ -137,7 +137,6 @@ class Engine final : public TimeSeriesStore {
   };
   struct MergeJob {
     std::vector<LivePart> inputs;  // by (last_flush, id)
-    const char* reason = "";
   };
 
   Engine(std::filesystem::path folder, Config config, Environment environment);
@@ -168,12 +167,17 @@ class Engine final : public TimeSeriesStore {
   // engine_merge.cc
   void merge_loop();
   [[nodiscard]] std::optional<MergeJob> choose_merge(const Version& version, bool to_the_end) const;
-  [[nodiscard]] MergeJob close_over(const Version& version, std::vector<std::size_t> chosen, const char* reason) const;
-  Result<bool> run_merge(const MergeJob& job, const Version& version);
+  [[nodiscard]] MergeJob close_over(const Version& version, std::vector<std::size_t> chosen) const;
+  Result<> run_merge(const MergeJob& job, const Version& version);
+  Result<std::vector<LivePart>> merged(const MergeJob& job, const Version& version);
+  Result<bool> apply_deletes(const Version& version);
+  [[nodiscard]] bool is_unmergeable(const LivePart& live) const;
+  bool leave_damaged(const Error& error, const std::vector<LivePart>& inputs);
   Result<bool> merge_with(bool to_the_end);
   Result<std::vector<PartMeta>> write_merged(const MergeJob& job, const Version& version);
   Result<bool> is_touched(const LivePart& part, const Version& version) const;
-  Result<> replace_parts(const std::vector<LivePart>& old, std::vector<LivePart> fresh);
+  Result<> replace_parts(const std::vector<LivePart>& old, std::vector<LivePart> fresh,
+                         std::int64_t drop_damaged_before = INT64_MIN);
 
   // engine_query.cc
   [[nodiscard]] Snapshot snapshot() const;

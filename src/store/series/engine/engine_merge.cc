@@ -142,34 +142,39 @@ Result<bool> Engine::merge_with(bool to_the_end) {
     const std::scoped_lock state_lock(state_mutex_);
     version = version_;
   }
+  TRY(const bool deleted, apply_deletes(*version));
+  if (deleted) return true;
   const auto job = choose_merge(*version, to_the_end);
   if (!job) return false;
-  auto merged = run_merge(*job, *version);
-  if (!merged && merged.error().code == ErrorCode::corrupt) {
-    // Damage must not spread: the part that has it stays as it is, and the rest is merged without it.
-    note_damage(merged.error());
-    for (const LivePart& live : job->inputs)
-      if (merged.error().message.starts_with(live.part->path().string())) unmergeable_.push_back(live.part->meta().id);
-    return true;
+  const auto done = run_merge(*job, *version);
+  if (!done && !leave_damaged(done.error(), job->inputs)) return std::unexpected(done.error());
+  return true;
+}
+
+bool Engine::is_unmergeable(const LivePart& live) const {
+  return std::ranges::find(unmergeable_, live.part->meta().id) != unmergeable_.end();
+}
+
+// Damage must not spread: a part that has some stays as it is, and the rest is merged without it. False when `error` is
+// something else.
+bool Engine::leave_damaged(const Error& error, const std::vector<LivePart>& inputs) {
+  if (error.code != ErrorCode::corrupt) return false;
+  note_damage(error);
+  bool found = false;
+  for (const LivePart& live : inputs) {
+    if (!error.message.starts_with(live.part->path().string())) continue;
+    unmergeable_.push_back(live.part->meta().id);
+    found = true;
   }
-  return merged;
+  return found;
 }
 
 std::optional<Engine::MergeJob> Engine::choose_merge(const Version& version, bool to_the_end) const {
-  const auto is_unmergeable = [&](const LivePart& live) {
-    return std::ranges::find(unmergeable_, live.part->meta().id) != unmergeable_.end();
-  };
-  for (const LivePart& live : version.parts) {
-    const bool waits = std::ranges::any_of(version.tombstones, [&](const Tombstone& tombstone) {
-      return tombstone.flush <= version.flushed && tombstone.flush > live.erased_to;
-    });
-    if (waits && !is_unmergeable(live)) return MergeJob{{live}, "erase"};
-  }
-
   std::map<SliceKey, std::vector<std::size_t>> slices;  // parts by slice, oldest flush first
   for (std::size_t i = 0; i < version.parts.size(); ++i) slices[slice_of(version.parts[i].part->meta())].push_back(i);
   const auto usable = [&](const MergeJob& job) {
-    if (job.inputs.size() < 2 || std::ranges::any_of(job.inputs, is_unmergeable)) return false;
+    if (job.inputs.size() < 2) return false;
+    if (std::ranges::any_of(job.inputs, [&](const LivePart& live) { return is_unmergeable(live); })) return false;
     // A part that cannot be read may come back from a backup; its place in the order has to stay.
     std::int64_t first = INT64_MAX;
     std::int64_t last = INT64_MIN;
@@ -195,7 +200,7 @@ std::optional<Engine::MergeJob> Engine::choose_merge(const Version& version, boo
           continue;
         }
         if (group.size() >= 2)
-          if (MergeJob job = close_over(version, group, "end"); usable(job)) return job;
+          if (MergeJob job = close_over(version, group); usable(job)) return job;
         group.clear();
       }
     }
@@ -212,7 +217,7 @@ std::optional<Engine::MergeJob> Engine::choose_merge(const Version& version, boo
           continue;
         }
         if (run.size() >= kFanIn)
-          if (MergeJob job = close_over(version, run, "size"); usable(job)) return job;
+          if (MergeJob job = close_over(version, run); usable(job)) return job;
         run.clear();
       }
     }
@@ -223,7 +228,7 @@ std::optional<Engine::MergeJob> Engine::choose_merge(const Version& version, boo
 // Which of two readings of one time is the later write is told by the flushes of their parts. A merged part has a span
 // of flushes; so that every other part which overlaps it in time lies wholly before or after that span, those that do
 // not are merged as well.
-Engine::MergeJob Engine::close_over(const Version& version, std::vector<std::size_t> chosen, const char* reason) const {
+Engine::MergeJob Engine::close_over(const Version& version, std::vector<std::size_t> chosen) const {
   std::set<std::size_t> set(chosen.begin(), chosen.end());
   for (bool grown = true; grown;) {
     grown = false;
@@ -245,7 +250,6 @@ Engine::MergeJob Engine::close_over(const Version& version, std::vector<std::siz
     }
   }
   MergeJob job;
-  job.reason = reason;
   for (const std::size_t i : set) job.inputs.push_back(version.parts[i]);
   return job;
 }
@@ -272,33 +276,57 @@ Result<bool> Engine::is_touched(const LivePart& live, const Version& version) co
   return false;
 }
 
-Result<bool> Engine::run_merge(const MergeJob& job, const Version& version) {
-  const Duration began = monotonic_now();
-  if (job.inputs.size() == 1) {
-    TRY(const bool touched, is_touched(job.inputs[0], version));
-    if (!touched) {
-      LivePart same = job.inputs[0];
-      same.erased_to = version.flushed;
-      DO(replace_parts(job.inputs, {same}));
-      return true;
-    }
-  }
+Result<std::vector<LivePart>> Engine::merged(const MergeJob& job, const Version& version) {
   TRY(const auto metas, write_merged(job, version));
   std::vector<LivePart> fresh;
-  std::uint64_t bytes = 0;
   for (const PartMeta& meta : metas) {
     TRY(auto part, Part::open(files_, part_path(meta.id), meta, pages_));
     fresh.push_back({std::move(part), meta.erased_to});
-    bytes += meta.bytes;
+    metrics_.merged_bytes.add(meta.bytes);
   }
-  DO(replace_parts(job.inputs, std::move(fresh)));
   metrics_.merges.add();
-  metrics_.merged_bytes.add(bytes);
-  log::debug("parts merged", {{"reason", job.reason},
-                              {"parts", job.inputs.size()},
-                              {"into", metas.size()},
-                              {"bytes", bytes},
-                              {"took", monotonic_now() - began}});
+  return fresh;
+}
+
+Result<> Engine::run_merge(const MergeJob& job, const Version& version) {
+  const Duration began = monotonic_now();
+  TRY(auto fresh, merged(job, version));
+  const std::size_t count = fresh.size();
+  DO(replace_parts(job.inputs, std::move(fresh)));
+  log::debug("parts merged", {{"parts", job.inputs.size()}, {"into", count}, {"took", monotonic_now() - began}});
+  return {};
+}
+
+// Applies deletes to the parts that wait for it, up to and with the first that has to be written anew. Those that have
+// nothing of what was deleted only get a note in the manifest, all in one.
+Result<bool> Engine::apply_deletes(const Version& version) {
+  std::vector<LivePart> old;
+  std::vector<LivePart> fresh;
+  for (const LivePart& live : version.parts) {
+    const bool waits = std::ranges::any_of(version.tombstones, [&](const Tombstone& tombstone) {
+      return tombstone.flush <= version.flushed && tombstone.flush > live.erased_to;
+    });
+    if (!waits || is_unmergeable(live)) continue;
+    const auto touched = is_touched(live, version);
+    if (!touched) {
+      if (!leave_damaged(touched.error(), {live})) return std::unexpected(touched.error());
+      continue;
+    }
+    old.push_back(live);
+    if (!*touched) {
+      fresh.push_back({live.part, version.flushed});
+      continue;
+    }
+    auto rewritten = merged(MergeJob{{live}}, version);
+    if (rewritten) {
+      fresh.insert(fresh.end(), rewritten->begin(), rewritten->end());
+      break;
+    }
+    old.pop_back();
+    if (!leave_damaged(rewritten.error(), {live})) return std::unexpected(rewritten.error());
+  }
+  if (old.empty()) return false;
+  DO(replace_parts(old, std::move(fresh)));
   return true;
 }
 
@@ -367,13 +395,16 @@ Result<std::vector<PartMeta>> Engine::write_merged(const MergeJob& job, const Ve
   return metas;
 }
 
-Result<> Engine::replace_parts(const std::vector<LivePart>& old, std::vector<LivePart> fresh) {
+Result<> Engine::replace_parts(const std::vector<LivePart>& old, std::vector<LivePart> fresh,
+                               std::int64_t drop_damaged_before) {
   const auto is_old = [&](const LivePart& live) {
     return std::ranges::any_of(old, [&](const LivePart& gone) { return gone.part == live.part; });
   };
   const auto replaced = [&](const Version& base) {
     auto version = std::make_shared<Version>(base);
     std::erase_if(version->parts, is_old);
+    std::erase_if(version->damaged,
+                  [&](const DamagedPart& damaged) { return damaged.meta.last_time < drop_damaged_before; });
     version->parts.insert(version->parts.end(), fresh.begin(), fresh.end());
     std::ranges::sort(version->parts, {}, [](const LivePart& live) {
       return std::pair(live.part->meta().last_flush, live.part->meta().id);
@@ -419,15 +450,19 @@ Result<> Engine::apply_retention() {
   const std::int64_t before = (environment_.now() - config_.retention).ns;
   const std::scoped_lock lock(merge_mutex_);
   std::vector<LivePart> old;
+  std::vector<DamagedPart> damaged;
   {
     const std::scoped_lock state_lock(state_mutex_);
     for (const LivePart& live : version_->parts)
       if (live.part->meta().last_time < before) old.push_back(live);
+    for (const DamagedPart& part : version_->damaged)
+      if (part.meta.last_time < before) damaged.push_back(part);
   }
-  if (old.empty()) return {};
-  DO(replace_parts(old, {}));
+  if (old.empty() && damaged.empty()) return {};
+  DO(replace_parts(old, {}, before));
+  for (const DamagedPart& part : damaged) DO(files_.remove(part_path(part.meta.id)));
   index_.forget_before(before);
-  log::info("parts beyond retention removed", {{"parts", old.size()}});
+  log::info("parts beyond retention removed", {{"parts", old.size() + damaged.size()}});
   return {};
 }
 
