@@ -1,46 +1,14 @@
 """kill -9 during load, again and again: every acknowledged reading is there afterwards, exactly once, and what is
 derived from it (windows, dead letters) is right too."""
 
-import http.client
-import json
 import os
-import threading
 import unittest
 
 from e2e.harness import Fluxgate, wait_until
+from e2e.load import HttpSender, check_readings
 
 KILLS = int(os.environ.get("FLUXGATE_KILLS", "50"))
-BASE = 1767225600  # 2026-01-01, s
 SENDERS = 3
-
-
-class Sender(threading.Thread):
-    """Sends numbered readings for one device and remembers which were acknowledged."""
-
-    def __init__(self, address: str, key: str, device: str, first: int):
-        super().__init__(daemon=True)
-        self.address, self.key, self.device = address, key, device
-        self.next = first
-        self.acknowledged: set[int] = set()
-        self.unknown: set[int] = set()
-        self.started = threading.Event()
-
-    def run(self):
-        connection = http.client.HTTPConnection(self.address, timeout=10)
-        while True:
-            numbers = range(self.next, self.next + 20)
-            self.next += 20
-            body = json.dumps({"device": self.device, "readings": [{"time": BASE + n, "metrics": {"n": n, "limited": 1000 if n % 10 == 0 else 1}} for n in numbers]})
-            try:
-                connection.request("POST", "/api/v1/telemetry", body, {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"})
-                response = connection.getresponse()
-                answer = json.loads(response.read())
-            except (OSError, http.client.HTTPException, ValueError):
-                self.unknown.update(numbers)  # cut off: may or may not be kept
-                return
-            assert response.status == 200 and answer["accepted"] == 40, answer
-            self.acknowledged.update(numbers)
-            self.started.set()
 
 
 class Crash(unittest.TestCase):
@@ -58,14 +26,14 @@ class Crash(unittest.TestCase):
             unknown = {device: set() for device in devices}
             first = {device: 0 for device in devices}
             for _ in range(KILLS):
-                senders = [Sender(flux.http, key, device, first[device]) for device in devices]
+                senders = [HttpSender(flux.http, key, device, first[device]) for device in devices]
                 for sender in senders:
                     sender.start()
-                for sender in senders:
-                    self.assertTrue(sender.started.wait(30), flux.text())
+                wait_until(lambda: all(sender.acknowledged or sender.refused for sender in senders), what="an answer to each sender")
                 flux.kill()
                 for sender in senders:
                     sender.join(30)
+                    self.assertIsNone(sender.refused, flux.text())
                     acknowledged[sender.device] |= sender.acknowledged
                     unknown[sender.device] |= sender.unknown
                     first[sender.device] = sender.next
@@ -75,21 +43,7 @@ class Crash(unittest.TestCase):
                 self.check(admin, device, acknowledged[device], unknown[device])
 
     def check(self, admin, device, acknowledged, unknown):
-        def stored():
-            answer = admin.get("/api/v1/query", device=device, metric="n", limit=1_000_000, epoch="s").json
-            points = answer["series"][0]["points"] if answer["series"] else []
-            return points if acknowledged <= {value for _, value in points} else None
-
-        points = wait_until(stored, what=f"every acknowledged reading of {device}")
-        numbers = [int(value) for _, value in points]
-        self.assertEqual(len(numbers), len(set(numbers)), "a reading is there twice")
-        self.assertLessEqual(set(numbers), acknowledged | unknown)
-        self.assertTrue(all(time == BASE + number for time, number in points))
-
-        windows = admin.get("/api/v1/query", device=device, metric="n", window="1h", aggregate="count,sum", limit=100_000).json["series"][0]["points"]
-        self.assertEqual(sum(count for _, count, _ in windows), len(numbers))
-        self.assertEqual(sum(total for _, _, total in windows), sum(numbers))
-
+        numbers = check_readings(self, admin, device, acknowledged, unknown)
         expected = sorted(n for n in numbers if n % 10 == 0)
 
         def dead_letters():

@@ -1,0 +1,162 @@
+"""Load of numbered readings whose senders remember what was acknowledged, and the check that all of it is there."""
+
+import http.client
+import json
+import threading
+
+import paho.mqtt.client as paho
+
+from e2e.harness import wait_until
+
+BASE = 1767225600  # 2026-01-01, s
+
+
+def numbered(n: int) -> dict:
+    """Every tenth reading has a value that a profile with a limit refuses."""
+    return {"n": n, "limited": 1000 if n % 10 == 0 else 1}
+
+
+class Sender(threading.Thread):
+    """Sends readings for one device until it is refused or cut off. What it learned is whole after `join`."""
+
+    BATCH = 20
+
+    def __init__(self, device: str, first: int, metrics=numbered):
+        super().__init__(daemon=True)
+        self.device, self.next, self.metrics = device, first, metrics
+        self.changed = threading.Condition()
+        self.acknowledged: set[int] = set()
+        self.unknown: set[int] = set()  # refused or cut off: may or may not be kept
+        self.refused = None  # what said no: status or reason code, and the words
+
+    def so_far(self) -> set[int]:
+        """What is acknowledged by now, while the thread runs."""
+        with self.changed:
+            return set(self.acknowledged)
+
+    def readings(self) -> tuple[range, list[dict]]:
+        numbers = range(self.next, self.next + self.BATCH)
+        self.next += self.BATCH
+        return numbers, [{"time": BASE + n, "metrics": self.metrics(n)} for n in numbers]
+
+
+class HttpSender(Sender):
+    def __init__(self, address: str, key: str, device: str, first: int, metrics=numbered):
+        super().__init__(device, first, metrics)
+        self.connection = http.client.HTTPConnection(address, timeout=30)
+        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    def run(self):
+        try:
+            self._send()
+        finally:
+            self.connection.close()
+
+    def _send(self):
+        while self.refused is None:
+            numbers, readings = self.readings()
+            try:
+                self.connection.request("POST", "/api/v1/telemetry", json.dumps({"device": self.device, "readings": readings}), self.headers)
+                response = self.connection.getresponse()
+                answer = json.loads(response.read())
+            except (OSError, http.client.HTTPException, ValueError):
+                self.unknown.update(numbers)
+                return
+            if response.status == 200 and answer["accepted"] == sum(len(reading["metrics"]) for reading in readings):
+                with self.changed:
+                    self.acknowledged.update(numbers)
+            else:
+                self.unknown.update(numbers)
+                self.refused = (response.status, answer)
+
+
+class MqttSender(Sender):
+    """QoS 1 by MQTT 5, some messages under way at a time."""
+
+    UNDER_WAY = 4
+
+    def __init__(self, address: tuple[str, int], token: str, device: str, first: int, metrics=numbered):
+        super().__init__(device, first, metrics)
+        self.connected, self.over = False, False
+        self.under_way: dict[int, range] = {}
+        self.early: dict[int, tuple] = {}  # acknowledged before `publish` gave the id
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5, reconnect_on_failure=False)
+        self.client.username_pw_set(device, token)
+        self.client.on_connect = self._on_connect
+        self.client.on_disconnect = self._on_disconnect
+        self.client.on_publish = self._on_publish
+        self.client.connect(*address, keepalive=30)
+
+    def _on_connect(self, client, data, flags, code, properties):
+        with self.changed:
+            self.connected = True
+            if code.is_failure:
+                self.refused = (str(code), getattr(properties, "ReasonString", None))
+            self.changed.notify_all()
+
+    def _on_disconnect(self, client, data, flags, code, properties):
+        with self.changed:
+            self.over = True
+            self.changed.notify_all()
+
+    def _on_publish(self, client, data, mid, code, properties):
+        with self.changed:
+            if mid in self.under_way:
+                self._settle(self.under_way.pop(mid), code, properties)
+            else:
+                self.early[mid] = (code, properties)
+            self.changed.notify_all()
+
+    def _settle(self, numbers: range, code, properties) -> None:
+        if code.is_failure:
+            self.unknown.update(numbers)
+            self.refused = (str(code), getattr(properties, "ReasonString", None))
+        else:
+            self.acknowledged.update(numbers)
+
+    def run(self):
+        self.client.loop_start()
+        with self.changed:
+            self.changed.wait_for(lambda: self.connected or self.over, 30)
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: len(self.under_way) < self.UNDER_WAY or self.over or self.refused, 30)
+                if self.over or self.refused or len(self.under_way) >= self.UNDER_WAY:
+                    break
+            numbers, readings = self.readings()
+            # Not under the lock: paho calls back with one of its own locks held that `publish` takes too.
+            mid = self.client.publish("v1/telemetry", json.dumps(readings), 1).mid
+            with self.changed:
+                if mid in self.early:
+                    self._settle(numbers, *self.early.pop(mid))
+                else:
+                    self.under_way[mid] = numbers
+        self.client.disconnect()
+        self.client.loop_stop()
+        for numbers in self.under_way.values():
+            self.unknown.update(numbers)
+
+
+def check_readings(test, api, device: str, acknowledged: set[int], unknown: set[int]) -> list[int]:
+    """Every acknowledged reading is there once, nothing else is, and windows agree with that. The numbers stored."""
+    def stored():
+        answer = api.get("/api/v1/query", device=device, metric="n", limit=1_000_000, epoch="s").json
+        points = answer["series"][0]["points"] if answer["series"] else []
+        missing = acknowledged - {value for _, value in points}
+        seen["missing"] = f"{len(missing)} of {len(acknowledged)}, from {min(missing, default=None)} to {max(missing, default=None)}"
+        return None if missing else points
+
+    seen = {}
+    try:
+        points = wait_until(stored, what=f"every acknowledged reading of {device}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; missing: {seen.get('missing')}") from None
+    numbers = [int(value) for _, value in points]
+    test.assertEqual(len(numbers), len(set(numbers)), "a reading is there twice")
+    test.assertLessEqual(set(numbers), acknowledged | unknown)
+    test.assertTrue(all(time == BASE + number for time, number in points))
+
+    windows = api.get("/api/v1/query", device=device, metric="n", window="1h", aggregate="count,sum", limit=100_000).json["series"][0]["points"]
+    test.assertEqual(sum(count for _, count, _ in windows), len(numbers))
+    test.assertEqual(sum(total for _, _, total in windows), sum(numbers))
+    return numbers
