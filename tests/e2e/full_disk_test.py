@@ -73,9 +73,12 @@ class FullDisk(unittest.TestCase):
                 wait_until(taken, limit=30, what="taking readings again after room was made")
                 check()
                 had = {device: len(acknowledged[device]) for device in devices}
-                send_until_refused()  # the room is used, until it is full again
-                for device in devices:
-                    self.assertGreater(len(acknowledged[device]), had[device])
+
+                def each_is_taken():
+                    send_until_refused()  # the room is used, until it is full again
+                    return all(len(acknowledged[device]) > had[device] for device in devices)
+
+                wait_until(each_is_taken, limit=30, what="taking readings of every device again")
 
                 # A crash and an orderly stop, both on the full disk.
                 for end in (flux.kill, flux.stop):

@@ -65,6 +65,9 @@ class HttpSender(Sender):
             if response.status == 200 and answer["accepted"] == sum(len(reading["metrics"]) for reading in readings):
                 with self.changed:
                     self.acknowledged.update(numbers)
+            elif response.status == 429:
+                self.unknown.update(numbers)
+                threading.Event().wait(0.05)  # the server's wish: a little later, again
             else:
                 self.unknown.update(numbers)
                 self.refused = (response.status, answer)
