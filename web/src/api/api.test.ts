@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import openapiTS, { astToString } from 'openapi-typescript';
 import { expect, it, vi } from 'vitest';
 import { ApiError, api, messageOf, onUnauthenticated, serializeQuery, take } from './client';
-import { fetchReadings } from './queries';
+import { fetchReadings, onePerMetric } from './queries';
 
 function answer(...bodies: { status?: number; body: unknown }[]) {
   const asked: URL[] = [];
@@ -103,6 +103,30 @@ it('follows cursors and joins the pages of each series', async () => {
   expect(asked[0]!.searchParams.get('window')).toBe('1m');
   expect(asked[0]!.searchParams.get('aggregate')).toBe('min,max');
   expect(asked[1]!.searchParams.get('cursor')).toBe('c2');
+});
+
+it('does not mix series that lines brought under one metric', async () => {
+  const series = (points: unknown[], more: object = {}) => ({
+    device: 'a',
+    metric: 't',
+    unit: null,
+    columns: ['time', 'value'],
+    points,
+    ...more,
+  });
+  answer({
+    body: {
+      series: [
+        series([[1, 1]], { tags: { room: 'x' } }),
+        series([[2, 2]]),
+        series([[3, 3]], { measurement: 'air' }),
+      ],
+      next: null,
+    },
+  });
+  const readings = await fetchReadings({ devices: ['a'], from: 0, to: 1 });
+  expect(readings.map((r) => r.points)).toEqual([[[1, 1]], [[2, 2]], [[3, 3]]]);
+  expect(onePerMetric(readings).map((r) => r.points)).toEqual([[[2, 2]]]);
 });
 
 it('reads times that come as text', async () => {

@@ -144,6 +144,9 @@ export interface Readings {
   device: string;
   metric: string;
   unit: string | null;
+  /** Of line protocol: part of the series, beside device and metric. */
+  measurement?: string | undefined;
+  tags?: Record<string, string> | undefined;
   columns: string[];
   /** Times in ms. */
   points: (number | string | boolean | null)[][];
@@ -189,7 +192,8 @@ export async function fetchReadings(
     );
     for (const series of answer.series) {
       const device = series.device ?? '';
-      const key = `${device}\u0000${series.metric}`;
+      const { metric, unit, columns, measurement, tags } = series;
+      const key = JSON.stringify([device, metric, measurement, tags]);
       const points = series.points as Readings['points'];
       for (const point of points) if (typeof point[0] !== 'number') point[0] = parseTime(point[0] as string);
       const known = joined.get(key);
@@ -207,6 +211,21 @@ export async function fetchReadings(
     if (!cursor) break;
   }
   return [...joined.values()];
+}
+
+/**
+ * One series for each device and metric: where lines brought several (by measurement or tags), the plain one, else the first.
+ * A chart by metric must not mix them.
+ */
+export function onePerMetric(list: Readings[]): Readings[] {
+  const found = new Map<string, Readings>();
+  const isPlain = (r: Readings) => !r.measurement && Object.keys(r.tags ?? {}).length === 0;
+  for (const readings of list) {
+    const key = JSON.stringify([readings.device, readings.metric]);
+    const known = found.get(key);
+    if (!known || (isPlain(readings) && !isPlain(known))) found.set(key, readings);
+  }
+  return [...found.values()];
 }
 
 /** Changes a device in every list that shows it. */

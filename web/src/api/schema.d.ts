@@ -577,7 +577,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * @description What went wrong, in one word. Statuses: invalid_argument 400, unauthenticated 401, permission_denied 403, not_found 404 (405 for a method that the path does not have), already_exists 409 (412 for a version that is no longer current), too_large 413, exhausted 429, cancelled 499, corrupt, io and internal 500, unavailable 503, timed_out 504.
+         * @description What went wrong, in one word. Statuses: invalid_argument 400 (405 for a method that the path does not have, 426 where a WebSocket is expected), unauthenticated 401, permission_denied 403, not_found 404, already_exists 409 (412 for a version that is no longer current), too_large 413, exhausted 429, cancelled 499, corrupt, io and internal 500, unavailable 503, timed_out 504.
          * @enum {string}
          */
         ErrorCode: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "already_exists" | "too_large" | "exhausted" | "unavailable" | "timed_out" | "cancelled" | "corrupt" | "io" | "internal";
@@ -915,6 +915,8 @@ export interface components {
             /** @description Readings (values) that are durable now. */
             accepted: number;
             refused?: components["schemas"]["RefusedReading"][];
+            /** @description How many values were refused; `refused` shows the first hundred. */
+            refused_count?: number;
         };
         /** @description Nothing was accepted. `refused` is absent where the body as a whole was at fault. */
         TelemetryRefused: {
@@ -922,6 +924,8 @@ export interface components {
             /** @constant */
             accepted?: 0;
             refused?: components["schemas"]["RefusedReading"][];
+            /** @description How many values were refused; `refused` shows the first hundred. */
+            refused_count?: number;
         };
         /** @enum {string} */
         Aggregate: "mean" | "min" | "max" | "sum" | "count" | "first" | "last";
@@ -929,7 +933,14 @@ export interface components {
             /** @description null where a group joins several devices. */
             device: string | null;
             metric: components["schemas"]["MetricName"];
+            /** @description Of readings that came as line protocol under a measurement of their own. */
+            measurement?: string;
+            /** @description The tags that are part of the series, where it has any. */
+            tags?: {
+                [key: string]: string;
+            };
             unit: string | null;
+            type?: components["schemas"]["ValueType"];
             /** @description With `group_by`: what this series was grouped by. */
             group?: {
                 [key: string]: string;
@@ -1004,13 +1015,13 @@ export interface components {
          *     }
          */
         Query: {
-            select: {
+            select?: {
                 devices?: components["schemas"]["DeviceId"][];
                 labels?: components["schemas"]["Labels"];
                 metrics?: components["schemas"]["MetricName"][];
             };
-            range: {
-                from: components["schemas"]["TimePoint"];
+            range?: {
+                from?: components["schemas"]["TimePoint"];
                 to?: components["schemas"]["TimePoint"];
             };
             window?: components["schemas"]["Duration"] | null;
@@ -1817,7 +1828,8 @@ export interface operations {
                      *           "code": "invalid_argument",
                      *           "message": "expected a number, a boolean or a string, got an object"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "refused_count": 1
                      *     }
                      */
                     "application/json": components["schemas"]["TelemetryAccepted"];
@@ -1844,7 +1856,8 @@ export interface operations {
                      *           "code": "invalid_argument",
                      *           "message": "not a time: \"yesterday\""
                      *         }
-                     *       ]
+                     *       ],
+                     *       "refused_count": 1
                      *     }
                      */
                     "application/json": components["schemas"]["TelemetryRefused"];
@@ -3166,6 +3179,8 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

@@ -209,6 +209,50 @@ describe('overview', () => {
     );
   });
 
+  it('draws what came before, also when the live connection took its time', async () => {
+    const app = openApp('/', {
+      'GET /api/v1/query': ({ query }) => {
+        if (query.get('window')) return { body: { series: [], next: null } };
+        const at = Date.now();
+        const points = [30, 20, 10].map((s) => [at - s * 1000, s]);
+        return {
+          after: 900,
+          body: {
+            series: [
+              {
+                device: 'this-machine',
+                metric: 'temperature',
+                unit: '°C',
+                columns: ['time', 'value'],
+                points,
+              },
+            ],
+            next: null,
+          },
+        };
+      },
+    });
+    await waitFor(
+      () => expect(app.called('GET /api/v1/query').some((c) => !c.query.get('window'))).toBe(true),
+      find,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    app.socket.accept();
+    const { id } = app.socket.subscription({ devices: ['this-machine'], metrics: ['temperature'] })!;
+    app.socket.say({ op: 'subscribed', id, series: 1 });
+    await waitFor(
+      () =>
+        expect(app.live.store.series('this-machine', 'temperature').ring.length).toBeGreaterThanOrEqual(3),
+      find,
+    );
+    // And the time until then was asked for beside it.
+    await waitFor(() => {
+      const raw = app.called('GET /api/v1/query').filter((c) => !c.query.get('window'));
+      expect(raw.length).toBe(2);
+      expect(Date.parse(raw[1]!.query.get('from')!)).toBeGreaterThan(Date.now() - 20_000);
+    }, find);
+  });
+
   it('invites to connect or to start the demo while this machine is alone', async () => {
     let started = false;
     const app = openApp('/', {

@@ -2,9 +2,6 @@ import { DAY, HOUR, MINUTE, SECOND, toDuration } from './time';
 
 /** Widths that divide their next larger neighbours, so that windows meet minutes, hours and days. */
 const WIDTHS = [
-  100,
-  200,
-  500,
   SECOND,
   2 * SECOND,
   5 * SECOND,
@@ -34,13 +31,13 @@ export interface WindowChoice {
 }
 
 /**
- * The least window that leaves at most one for every `pixelsEach` pixels. Below a window of one second every reading fits
- * on the screen, so raw readings are asked for.
+ * The least window that leaves at most one for every `pixelsEach` pixels. Below half a second every reading fits on the
+ * screen, so raw readings are asked for.
  */
 export function chooseWindow(span: number, pixels: number, pixelsEach = 2): WindowChoice {
   const columns = Math.max(1, Math.floor(pixels / pixelsEach));
   const least = span / columns;
-  if (least < SECOND / 4) return { width: 0, window: undefined };
+  if (least < SECOND / 2) return { width: 0, window: undefined };
   const width = WIDTHS.find((w) => w >= least) ?? Math.ceil(least / (7 * DAY)) * 7 * DAY;
   return { width, window: toDuration(width) };
 }

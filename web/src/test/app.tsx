@@ -20,7 +20,7 @@ export interface Call {
   query: URLSearchParams;
   body: unknown;
 }
-type Answer = { status?: number; body?: unknown };
+type Answer = { status?: number; body?: unknown; after?: number };
 type Handler = (call: Call) => Answer;
 
 export const fail = (status: number, code: string, message: string, field?: string): Answer => ({
@@ -97,7 +97,13 @@ export function openApp(at: string, handlers: Record<string, Handler> = {}) {
     };
     calls.push(call);
     const handler = all[`${call.method} ${call.path}`];
-    const { status = 200, body } = handler ? handler(call) : fail(404, 'not_found', `no path ${call.path}`);
+    const {
+      status = 200,
+      body,
+      after,
+    } = handler ? handler(call) : fail(404, 'not_found', `no path ${call.path}`);
+    if (after) await new Promise((resolve) => setTimeout(resolve, after));
+    request.signal.throwIfAborted();
     return new Response(body === undefined ? null : JSON.stringify(body), {
       status,
       headers: { 'Content-Type': 'application/json' },

@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useState } from 'react';
 import { ApiError, api, messageOf, take } from '@/api/client';
-import { fetchReadings, patchDeviceInLists, queries } from '@/api/queries';
+import { fetchReadings, onePerMetric, patchDeviceInLists, queries } from '@/api/queries';
 import { clock } from '@/lib/clock';
 import { readable, toNumber } from '@/lib/numbers';
 import { parseTime } from '@/lib/time';
@@ -81,7 +81,7 @@ export function DevicePage({
     const to = clock.now();
     fetchReadings({ devices: [id], from: to - TILE_SPAN, to }, abort.signal)
       .then((list) => {
-        for (const { metric, points } of list) {
+        for (const { metric, points } of onePerMetric(list)) {
           const numbers = points.filter((p) => !Number.isNaN(toNumber(p[1] as number)));
           store.seedHistory(
             id,

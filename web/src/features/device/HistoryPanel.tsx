@@ -13,7 +13,7 @@ import {
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useMemo, useRef, useState } from 'react';
 import { type Device, messageOf } from '@/api/client';
-import { fetchReadings } from '@/api/queries';
+import { fetchReadings, onePerMetric } from '@/api/queries';
 import { HistoryChart } from '@/charts/HistoryChart';
 import type { HistoryTrace } from '@/charts/HistoryChartView';
 import { clock } from '@/lib/clock';
@@ -134,12 +134,13 @@ export function HistoryPanel({
     gcTime: 60_000,
   });
 
+  const curves = useMemo(() => onePerMetric(history.data?.series ?? []), [history.data]);
   const traces = useMemo<HistoryTrace[]>(
     () =>
       shown
         .filter((m) => m.type !== 'string')
         .map((m) => {
-          const readings = history.data?.series.find((s) => s.metric === m.name);
+          const readings = curves.find((s) => s.metric === m.name);
           const live = store.series(device.device, m.name);
           return {
             key: m.name,
@@ -153,7 +154,7 @@ export function HistoryPanel({
             step: m.type === 'bool',
           };
         }),
-    [shown, metrics, history.data, store, device.device, view.kind],
+    [shown, metrics, history.data, curves, store, device.device, view.kind],
   );
 
   const change = (next: View) => {

@@ -65,10 +65,14 @@ type Cell = string | number | boolean | null;
 export function toTable(series: Readings[]): { header: string[]; rows: Cell[][] } {
   const header = ['time'];
   const byTime = new Map<number, Cell[]>();
-  for (const { metric, unit, columns, points } of series) {
+  for (const { metric, unit, columns, points, measurement, tags } of series) {
+    const of = [measurement, ...Object.entries(tags ?? {}).map(([k, v]) => `${k}=${v}`)]
+      .filter(Boolean)
+      .join(',');
+    const name = of ? `${of} ${metric}` : metric;
     const begin = header.length;
     for (const column of columns.slice(1)) {
-      header.push(`${metric}${column === 'value' ? '' : ` ${column}`}${unit ? ` (${unit})` : ''}`);
+      header.push(`${name}${column === 'value' ? '' : ` ${column}`}${unit ? ` (${unit})` : ''}`);
     }
     for (const [time, ...values] of points) {
       let row = byTime.get(time as number);

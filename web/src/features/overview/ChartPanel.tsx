@@ -1,8 +1,8 @@
 import { ActionIcon, SegmentedControl, Tooltip, useComputedColorScheme } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useMemo, useState } from 'react';
+import { useCallback, useEffect, useMemo, useState } from 'react';
 import { api, type Device, take } from '@/api/client';
-import { fetchReadings } from '@/api/queries';
+import { fetchReadings, onePerMetric } from '@/api/queries';
 import { LiveChart } from '@/charts/LiveChart';
 import type { LiveTrace } from '@/charts/LiveChartView';
 import { seriesColor } from '@/charts/palette';
@@ -89,27 +89,15 @@ export function ChartPanel({
   const selection = { devices: devices.map((d) => d.device), metrics: shown };
   const selectionKey = JSON.stringify(selection);
 
-  const [gapFrom, setGapFrom] = useState<number | null>(null);
-  useWatch(
-    {
-      ...selection,
-      devices: shown.length ? selection.devices : [],
-      interval: `${Math.min(250, Math.max(50, milliseconds / 1200))}ms`,
-    },
-    setGapFrom,
-  );
-
-  // What came before: raw readings for a short span, windows for a long one. After a break, the gap alone.
-  useEffect(() => {
-    const wanted = JSON.parse(selectionKey) as typeof selection;
-    if (wanted.devices.length === 0 || wanted.metrics.length === 0) return;
-    const abort = new AbortController();
-    const to = clock.now();
-    const from = gapFrom === null ? to - milliseconds * 1.02 : Math.max(gapFrom - 1000, to - milliseconds);
-    const { width } = chooseWindow(milliseconds, 1200);
-    fetchReadings({ ...wanted, from, to, window: width }, abort.signal)
-      .then((list) => {
-        for (const { device, metric, unit, points } of list) {
+  /** Raw readings for a short span, windows for a long one. */
+  const fill = useCallback(
+    async (key: string, from: number, signal?: AbortSignal) => {
+      const wanted = JSON.parse(key) as { devices: string[]; metrics: string[] };
+      if (wanted.devices.length === 0 || wanted.metrics.length === 0) return;
+      const { width } = chooseWindow(milliseconds, 1200);
+      try {
+        const list = await fetchReadings({ ...wanted, from, to: clock.now(), window: width }, signal);
+        for (const { device, metric, unit, points } of onePerMetric(list)) {
           store.series(device, metric).unit = unit;
           store.seedHistory(
             device,
@@ -119,10 +107,26 @@ export function ChartPanel({
             true,
           );
         }
-      })
-      .catch(() => {}); // the chart begins with what comes live
+      } catch {
+        // The chart begins with what comes live.
+      }
+    },
+    [store, milliseconds],
+  );
+  // What came before. A break is filled beside it, and does not stop it.
+  useEffect(() => {
+    const abort = new AbortController();
+    fill(selectionKey, clock.now() - milliseconds * 1.02, abort.signal);
     return () => abort.abort();
-  }, [store, selectionKey, milliseconds, gapFrom]);
+  }, [fill, selectionKey, milliseconds]);
+  useWatch(
+    {
+      ...selection,
+      devices: shown.length ? selection.devices : [],
+      interval: `${Math.min(250, Math.max(50, milliseconds / 1200))}ms`,
+    },
+    (from) => fill(selectionKey, Math.max(from - 1000, clock.now() - milliseconds)),
+  );
 
   const traces = useMemo<LiveTrace[]>(
     () =>

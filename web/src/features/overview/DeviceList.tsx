@@ -3,7 +3,7 @@ import { createColumnHelper, tableFeatures, useTable } from '@tanstack/react-tab
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useEffect, useMemo, useRef, useState } from 'react';
 import { type DeviceListItem, messageOf } from '@/api/client';
-import { fetchReadings } from '@/api/queries';
+import { fetchReadings, onePerMetric } from '@/api/queries';
 import { clock } from '@/lib/clock';
 import { toNumber } from '@/lib/numbers';
 import { useLive, useWatch } from '@/live/live';
@@ -61,7 +61,7 @@ function useVisible(devices: DeviceListItem[]): void {
       .then((list) => {
         for (const d of fresh) fetched.current.add(d.device);
         if (fetched.current.size > 2000) fetched.current.clear();
-        for (const { device, metric, points } of list) {
+        for (const { device, metric, points } of onePerMetric(list)) {
           if (firsts[fresh.findIndex((d) => d.device === device)] !== metric) continue;
           store.seedHistory(
             device,
