@@ -134,9 +134,11 @@ std::string get(const Options& options, const std::string& target) {
 
 /// The sum of the counts of all windows of all devices.
 std::uint64_t count_stored(const Options& options) {
-  const std::string answer = get(options, "/api/v1/query?window=3650d&aggregate=count&group_by=label:none&epoch=s&limit=1000000");
+  const std::string answer =
+      get(options, "/api/v1/query?window=3650d&aggregate=count&group_by=label:none&epoch=s&limit=1000000");
   std::uint64_t sum = 0;
-  for (std::size_t at = answer.find("\"points\":["); at != std::string::npos; at = answer.find("\"points\":[", at + 1)) {
+  for (std::size_t at = answer.find("\"points\":["); at != std::string::npos;
+       at = answer.find("\"points\":[", at + 1)) {
     std::size_t point = at + 10;
     while (point < answer.size() && answer[point] == '[') {
       const std::size_t comma = answer.find(',', point);
@@ -188,9 +190,7 @@ class Source {
     ++rounds_[device];
     return device;
   }
-  std::string time(std::uint64_t device) {
-    return std::to_string(1'767'225'600'000ULL + rounds_[device] * 1'000);
-  }
+  std::string time(std::uint64_t device) { return std::to_string(1'767'225'600'000ULL + rounds_[device] * 1'000); }
   std::string value() {
     seed_ = seed_ * 6364136223846793005ULL + 1442695040888963407ULL;
     return std::to_string(15 + (seed_ >> 33) % 1000 / 100) + "." + std::to_string((seed_ >> 40) % 100);
@@ -227,8 +227,12 @@ class Load {
       connection.ready = options_.mode == "http";
       if (options_.mode == "mqtt") {
         const std::string id = "load-" + std::to_string(i);
-        mqtt::Connect hello{.version = mqtt::Version::v3_1_1, .clean_start = true, .keep_alive = 600, .client_id = id,
-                            .will = {}, .user_name = std::string_view("load"),
+        mqtt::Connect hello{.version = mqtt::Version::v3_1_1,
+                            .clean_start = true,
+                            .keep_alive = 600,
+                            .client_id = id,
+                            .will = {},
+                            .user_name = std::string_view("load"),
                             .password = std::as_bytes(std::span(options_.token))};
         mqtt::encode(hello, {}, {}, connection.out);
       }
@@ -266,12 +270,17 @@ class Load {
       if (options_.mode == "mqtt") {
         const auto [topic, payload] = source_.message();
         if (++connection.packet_id == 0) connection.packet_id = 1;
-        mqtt::Publish publish{.dup = false, .qos = 1, .retain = false, .topic = topic,
-                              .packet_id = connection.packet_id, .payload = std::as_bytes(std::span(payload))};
+        mqtt::Publish publish{.dup = false,
+                              .qos = 1,
+                              .retain = false,
+                              .topic = topic,
+                              .packet_id = connection.packet_id,
+                              .payload = std::as_bytes(std::span(payload))};
         mqtt::encode(publish, mqtt::Version::v3_1_1, {}, connection.out);
       } else {
         const std::string body = source_.http_body();
-        connection.out += "POST /api/v1/telemetry HTTP/1.1\r\nHost: " + options_.http + "\r\nContent-Type: application/json\r\n";
+        connection.out +=
+            "POST /api/v1/telemetry HTTP/1.1\r\nHost: " + options_.http + "\r\nContent-Type: application/json\r\n";
         if (!options_.token.empty()) connection.out += "Authorization: Bearer " + options_.token + "\r\n";
         connection.out += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
       }
@@ -282,7 +291,8 @@ class Load {
 
   void flush(Connection& connection) {
     while (connection.written < connection.out.size()) {
-      const ssize_t n = write(connection.fd, connection.out.data() + connection.written, connection.out.size() - connection.written);
+      const ssize_t n =
+          write(connection.fd, connection.out.data() + connection.written, connection.out.size() - connection.written);
       if (n < 0 && errno == EAGAIN) return;
       if (n <= 0) die("the server closed a connection");
       connection.written += static_cast<std::size_t>(n);
@@ -367,7 +377,8 @@ int main(int argc, char** argv) {
   std::uint64_t stored = 0;
   const Duration give_up = monotonic_now() + 60_s;
   while ((stored = count_stored(options) - stored_before) < load.sent()) {
-    if (monotonic_now() > give_up) die("only " + std::to_string(stored) + " of " + std::to_string(load.sent()) + " can be queried");
+    if (monotonic_now() > give_up)
+      die("only " + std::to_string(stored) + " of " + std::to_string(load.sent()) + " can be queried");
     usleep(20'000);
   }
   if (stored != load.sent()) die("there are " + std::to_string(stored) + " readings, more than were sent");

@@ -41,14 +41,15 @@ Result<DataFolder> DataFolder::open(const fs::path& path) {
   return DataFolder(path, lock);
 }
 
-DataFolder::DataFolder(DataFolder&& other) noexcept : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+DataFolder::DataFolder(DataFolder&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
 
 DataFolder::~DataFolder() {
   if (lock_ >= 0) ::close(lock_);
 }
 
 std::uint64_t DataFolder::free_bytes() const {
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (statvfs(path_.c_str(), &disk) != 0) return 0;
   return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
 }

@@ -47,7 +47,8 @@ Async<void> EdgeService::start() {
     CO_DO(co_await ensure_profile(parts_.registry, edge::machine_profile()));
     CO_DO(co_await parts_.registry.ensure_device(kTenant, edge::machine_device(self_)));
     CO_TRY(auto token, co_await own_token());
-    own_ = std::make_unique<edge::OwnReadings>(*runtime::Shard::current(), client_, parts_.mqtt(), std::move(token), parts_.data_dir, self_);
+    own_ = std::make_unique<edge::OwnReadings>(*runtime::Shard::current(), client_, parts_.mqtt(), std::move(token),
+                                               parts_.data_dir, self_);
     own_->start();
   }
   if (demo_wanted_ || demo_devices() > 0) CO_DO(co_await start_site_here());
@@ -74,7 +75,8 @@ Async<std::string> EdgeService::demo_key() {
   if (parts_.open) co_return std::string("open");
   const std::filesystem::path file = parts_.data_dir / "demo.key";
   const std::string kept = read_file(file);
-  if (!kept.empty() && parts_.authenticator.authenticate({.user_name = {}, .password = kept}, wall_now())) co_return kept;
+  if (!kept.empty() && parts_.authenticator.authenticate({.user_name = {}, .password = kept}, wall_now()))
+    co_return kept;
   // One of this name whose secret is lost cannot be used again.
   CO_TRY(const auto keys, co_await parts_.credentials.ingest_keys(kTenant));
   for (const auth::IngestKey& key : keys)
@@ -102,14 +104,16 @@ Async<gateway::DemoControl::Status> EdgeService::status_here() {
 
 Async<gateway::DemoControl::Status> EdgeService::start_site_here() {
   if (!site_) {
-    for (registry::Profile& profile : edge::demo::profiles()) CO_DO(co_await ensure_profile(parts_.registry, std::move(profile)));
+    for (registry::Profile& profile : edge::demo::profiles())
+      CO_DO(co_await ensure_profile(parts_.registry, std::move(profile)));
     std::vector<registry::NewDevice> devices;
     for (edge::demo::SiteDevice& device : edge::demo::devices()) devices.push_back(std::move(device.device));
     CO_DO(co_await parts_.registry.create_devices(kTenant, std::move(devices)));
     CO_TRY(auto key, co_await demo_key());
     // Another request may have come this far meanwhile.
     if (!site_) {
-      site_ = std::make_unique<edge::demo::DemoSite>(*runtime::Shard::current(), client_, parts_.mqtt(), std::move(key));
+      site_ =
+          std::make_unique<edge::demo::DemoSite>(*runtime::Shard::current(), client_, parts_.mqtt(), std::move(key));
       site_->start();
       log::info("demo site started");
     }
@@ -143,11 +147,18 @@ Async<void> EdgeService::remove_here() {
 Async<void> EdgeService::erase_readings(const std::vector<std::string>& devices) {
   // Through the log, so that the readings that came before it go and a replay does the same again.
   for (const std::string& device : devices) {
-    wire::control::EraseReadings erase{.tenant = kTenant, .version = 0, .database = {}, .retention_policy = {}, .measurements = {},
-                                       .devices = {device}, .fields = {}, .tags = {}};
+    wire::control::EraseReadings erase{.tenant = kTenant,
+                                       .version = 0,
+                                       .database = {},
+                                       .retention_policy = {},
+                                       .measurements = {},
+                                       .devices = {device},
+                                       .fields = {},
+                                       .tags = {}};
     bus::Record record;
     record.kind = bus::RecordKind::control;
-    record.payload = std::make_shared<const std::string>(wire::control::encode(wire::control::ControlRecord(std::move(erase))));
+    record.payload =
+        std::make_shared<const std::string>(wire::control::encode(wire::control::ControlRecord(std::move(erase))));
     runtime::Completion<Offset> durable;
     const PartitionId partition = partition_of(bucket_of(kTenant, device), parts_.bus.partition_count());
     parts_.bus.producer().publish(bus::Topic::raw_sensor_data, partition, std::move(record),

@@ -28,7 +28,7 @@ class EdgeService final : public runtime::Service, public gateway::DemoControl {
     bus::Bus& bus;
     std::function<net::Address()> mqtt;  ///< asked once it listens
     std::filesystem::path data_dir;
-    bool open = false;                   ///< no credentials are asked for, so none are made
+    bool open = false;  ///< no credentials are asked for, so none are made
   };
   EdgeService(Parts parts, edge::SelfConfig self, bool start_demo);
   ~EdgeService() override;

@@ -9,14 +9,17 @@ namespace {
 void add_connection(CLI::App& command, ConnectionOptions& options) {
   command.add_option("--url", options.url, "The server, such as http://127.0.0.1:8080 (or FLUXGATE_URL)");
   command.add_option("--token", options.token, "Access or device token (or FLUXGATE_TOKEN)");
-  command.add_option("--data-dir", options.data_dir,
-                     "Data folder of a server on this machine: address and access are found there")
+  command
+      .add_option("--data-dir", options.data_dir,
+                  "Data folder of a server on this machine: address and access are found there")
       ->capture_default_str();
 }
 
 void add_config(CLI::App& command, ConfigOptions& options) {
   command.add_option("-c,--config", options.file, "YAML file with settings");
-  command.add_option("--set", options.assignments, "One setting, key=value; may be repeated")->take_all()->allow_extra_args(false);
+  command.add_option("--set", options.assignments, "One setting, key=value; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
 }
 
 }  // namespace
@@ -55,15 +58,18 @@ int main(int argc, char** argv) {
   bool changed_only = false;
   CLI::App* config_command = app.add_subcommand("config", "Look at settings");
   config_command->require_subcommand(1);
-  CLI::App* check_command = config_command->add_subcommand("check", "Say whether the settings are right, without starting");
+  CLI::App* check_command =
+      config_command->add_subcommand("check", "Say whether the settings are right, without starting");
   add_config(*check_command, config_options);
   check_command->callback([&] { status = config_check(config_options); });
-  CLI::App* print_command = config_command->add_subcommand("print", "Print every setting in force and where it comes from");
+  CLI::App* print_command =
+      config_command->add_subcommand("print", "Print every setting in force and where it comes from");
   add_config(*print_command, config_options);
   print_command->add_flag("--changed", changed_only, "Only what differs from its default");
   print_command->callback([&] { status = config_print(config_options, changed_only); });
-  config_command->add_subcommand("reference", "Print the reference page of all settings, as Markdown")
-      ->callback([&] { status = config_reference(); });
+  config_command->add_subcommand("reference", "Print the reference page of all settings, as Markdown")->callback([&] {
+    status = config_reference();
+  });
 
   DeviceAddOptions device_options;
   CLI::App* device_command = app.add_subcommand("device", "Work with devices");
@@ -73,12 +79,15 @@ int main(int argc, char** argv) {
   device_add_command->add_option("device", device_options.device, "Its id, such as pump-1")->required();
   device_add_command->add_option("--name", device_options.name, "A name for people");
   device_add_command->add_option("--profile", device_options.profile, "Id of its profile");
-  device_add_command->add_option("--label", device_options.labels, "key=value; may be repeated")->take_all()->allow_extra_args(false);
+  device_add_command->add_option("--label", device_options.labels, "key=value; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
   device_add_command->add_flag("--json", device_options.json, "Print the server's answer");
   device_add_command->callback([&] { status = device_add(device_options); });
 
   PublishOptions publish_options;
-  CLI::App* publish_command = app.add_subcommand("publish", "Send readings; without any, JSON telemetry is read from stdin");
+  CLI::App* publish_command =
+      app.add_subcommand("publish", "Send readings; without any, JSON telemetry is read from stdin");
   add_connection(*publish_command, publish_options.connection);
   publish_command->add_option("--device", publish_options.device, "The device they are of");
   publish_command->add_option("--time", publish_options.time, "Event time (default: now)");
@@ -94,11 +103,15 @@ int main(int argc, char** argv) {
   add_connection(*query_command, query_options.connection);
   query_command->add_option("--device", query_options.devices, "Devices")->take_all()->allow_extra_args(false);
   query_command->add_option("--metric", query_options.metrics, "Metrics")->take_all()->allow_extra_args(false);
-  query_command->add_option("--label", query_options.labels, "Of the device, key=value")->take_all()->allow_extra_args(false);
+  query_command->add_option("--label", query_options.labels, "Of the device, key=value")
+      ->take_all()
+      ->allow_extra_args(false);
   query_command->add_option("--from", query_options.from, "Start: RFC 3339, Unix time, or relative such as -1h");
   query_command->add_option("--to", query_options.to, "End, not included");
   query_command->add_option("--window", query_options.window, "Width of windows, such as 1m");
-  query_command->add_option("--aggregate", query_options.aggregates, "mean, min, max, sum, count, first, last")->take_all()->allow_extra_args(false);
+  query_command->add_option("--aggregate", query_options.aggregates, "mean, min, max, sum, count, first, last")
+      ->take_all()
+      ->allow_extra_args(false);
   query_command->add_option("--limit", query_options.limit, "At most so many points (default: all)");
   query_command->add_option("--format", query_options.format, "table, csv or json")
       ->capture_default_str()
@@ -110,7 +123,9 @@ int main(int argc, char** argv) {
   add_connection(*tail_command, tail_options.connection);
   tail_command->add_option("--device", tail_options.devices, "Devices")->take_all()->allow_extra_args(false);
   tail_command->add_option("--metric", tail_options.metrics, "Metrics")->take_all()->allow_extra_args(false);
-  tail_command->add_option("--label", tail_options.labels, "Of the device, key=value")->take_all()->allow_extra_args(false);
+  tail_command->add_option("--label", tail_options.labels, "Of the device, key=value")
+      ->take_all()
+      ->allow_extra_args(false);
   tail_command->add_option("-n,--count", tail_options.count, "End after so many readings");
   tail_command->add_flag("--json", tail_options.json, "One JSON object a line");
   tail_command->callback([&] { status = tail(tail_options); });

@@ -131,10 +131,16 @@ Result<> Node::Impl::open_stores() {
 
 void Node::Impl::compose() {
   // Newest values for live subscriptions: looked up on a worker.
-  auto snapshots = [this](const stream::Selector& selector, std::function<void(Result<std::vector<store::LastPoint>>)> done) {
+  auto snapshots = [this](const stream::Selector& selector,
+                          std::function<void(Result<std::vector<store::LastPoint>>)> done) {
     auto look = [this, selector, done] {
-      store::SeriesSelector wanted{.tenant = selector.tenant, .database = "default", .retention_policy = {}, .measurements = {"telemetry"},
-                                   .devices = selector.devices, .fields = selector.metrics, .tags = {}};
+      store::SeriesSelector wanted{.tenant = selector.tenant,
+                                   .database = "default",
+                                   .retention_policy = {},
+                                   .measurements = {"telemetry"},
+                                   .devices = selector.devices,
+                                   .fields = selector.metrics,
+                                   .tags = {}};
       if (!selector.labels.empty()) {
         std::vector<std::pair<std::string, std::string>> labels;
         for (const Tag& label : selector.labels) labels.emplace_back(label.key, label.value);
@@ -147,19 +153,24 @@ void Node::Impl::compose() {
   };
   hub = std::make_unique<stream::Hub>(shards, settings.stream, metrics, std::move(snapshots), &connection_log);
   live = std::make_unique<LiveBridge>(*hub, directory);
-  process = std::make_unique<process::Service>(
-      process::Service::Parts{shards, workers, *bus, *store, *checkpoints, directory, *registry, live.get(), metrics, health},
-      settings.process);
+  process =
+      std::make_unique<process::Service>(process::Service::Parts{shards, workers, *bus, *store, *checkpoints, directory,
+                                                                 *registry, live.get(), metrics, health},
+                                         settings.process);
   ingest = std::make_unique<ingest::IngestService>(
-      settings.ingest, ingest::IngestService::Needs{shards, *bus, directory, authenticator(), connection_log, metrics,
-                                                    [this](net::HttpRequest& request) { return people_may_send(request); }});
+      settings.ingest,
+      ingest::IngestService::Needs{shards, *bus, directory, authenticator(), connection_log, metrics,
+                                   [this](net::HttpRequest& request) { return people_may_send(request); }});
   catalog = std::make_unique<query::RegistryCatalog>(directory);
   const store::QueryLimits limits{.max_series = settings.query.max_series, .max_points = settings.query.max_points};
   auto executor = std::make_shared<const query::Executor>(*store, *catalog, limits);
   edge = std::make_unique<EdgeService>(
-      EdgeService::Parts{shards, *registry, directory, *credentials, authenticator(), *bus,
-                         [this] { return net::Address::parse("127.0.0.1", ingest->mqtt_address().value_or(net::Address{}).port).value(); },
-                         folder->path(), open_mode()},
+      EdgeService::Parts{
+          shards, *registry, directory, *credentials, authenticator(), *bus,
+          [this] {
+            return net::Address::parse("127.0.0.1", ingest->mqtt_address().value_or(net::Address{}).port).value();
+          },
+          folder->path(), open_mode()},
       settings.self, demo);
   gateway = std::make_unique<gateway::Gateway>(
       gateway::Gateway::Services{*registry, *accounts, *credentials, *bus, *store, std::move(executor), *hub, workers,
@@ -168,8 +179,8 @@ void Node::Impl::compose() {
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
   ingest->mount(router.group("/api/v1"));
   gateway->mount(router);
-  http = std::make_unique<HttpService>(shards, router, settings.http.options(open_mode()), settings.http.host, settings.http.port,
-                                       settings.server.drain_time, metrics);
+  http = std::make_unique<HttpService>(shards, router, settings.http.options(open_mode()), settings.http.host,
+                                       settings.http.port, settings.server.drain_time, metrics);
 
   // What a role stands for in this process, in the order of the table of roles.
   services.add(*process);
@@ -180,12 +191,13 @@ void Node::Impl::compose() {
 
 Result<auth::IdentityPtr> Node::Impl::people_may_send(net::HttpRequest& request) {
   const auto [scheme, token] = request.authorization();
-  if (!net::equals_ignoring_case(scheme, "Bearer")) return fail(ErrorCode::unauthenticated, "expected a device's credential or an access token");
+  if (!net::equals_ignoring_case(scheme, "Bearer"))
+    return fail(ErrorCode::unauthenticated, "expected a device's credential or an access token");
   TRY(const auto principal, accounts->by_bearer(token, wall_now()));
   if (!principal->allows(auth::Permission::send))
     return fail(ErrorCode::permission_denied, "this needs the permission 'send'");
-  return std::make_shared<const auth::Identity>(auth::Identity::Kind::ingest_key, principal->tenant(), std::string(), true,
-                                                "user " + principal->user.name, std::nullopt);
+  return std::make_shared<const auth::Identity>(auth::Identity::Kind::ingest_key, principal->tenant(), std::string(),
+                                                true, "user " + principal->user.name, std::nullopt);
 }
 
 gateway::SystemStatus Node::Impl::status() const {

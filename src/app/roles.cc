@@ -13,12 +13,19 @@ constexpr std::array<Role, 13> kRoles{{
     {auth, "auth", "users, sessions, tokens, device credentials", {registry}, {}},
     {store, "store", "keeps processed readings; the one owner of the time-series store", {process}, {}},
     {stream, "stream", "live readings to subscribers", {process}, {}},
-    {process, "process", "validates, enriches, watches for silence; writes to store and stream",
-     {ingest, store, registry}, {}},
+    {process,
+     "process",
+     "validates, enriches, watches for silence; writes to store and stream",
+     {ingest, store, registry},
+     {}},
     {query, "query", "answers questions about readings", {store, registry}, {}},
     {ingest, "ingest", "device protocols in: MQTT, HTTP", {process, registry, auth}, {}},
     {gateway, "gateway", "REST, WebSocket, SSE and the web app on one port", {query, stream, registry, auth}, {}},
-    {edge, "edge", "this machine's own readings and the demo site, sent like any device's", {ingest, registry, auth}, {}},
+    {edge,
+     "edge",
+     "this machine's own readings and the demo site, sent like any device's",
+     {ingest, registry, auth},
+     {}},
     {alert, "alert", "alarms", {process}, "alarms are not part of this version"},
     {notify, "notify", "notifications", {alert}, "notifications are not part of this version"},
     {admin, "admin", "quotas, audit, backup", {gateway}, "administration is not part of this version"},
@@ -75,8 +82,8 @@ Result<RoleSet> parse_roles(std::string_view text) {
     for (const Role& other : kRoles)
       if (role.beside.has(other.id) && !set.has(other.id))
         lacking.append(lacking.empty() ? "" : ", ").append(other.name);
-    return bad("role " + std::string(role.name) + " cannot run alone on the embedded log and stores: it needs " + lacking +
-               " in the same process");
+    return bad("role " + std::string(role.name) + " cannot run alone on the embedded log and stores: it needs " +
+               lacking + " in the same process");
   }
   return set;
 }

@@ -12,7 +12,19 @@
 namespace flux::app {
 
 enum class RoleId : std::uint8_t {
-  registry, auth, store, process, stream, query, ingest, alert, notify, admin, ml, gateway, edge,
+  registry,
+  auth,
+  store,
+  process,
+  stream,
+  query,
+  ingest,
+  alert,
+  notify,
+  admin,
+  ml,
+  gateway,
+  edge,
 };
 
 /// A set of roles, one bit each.

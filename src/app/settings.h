@@ -51,12 +51,14 @@ struct HttpConfig {
     fields("host", host, "Address that the HTTP port is bound to.");
     fields("port", port, "Port of API and web app; 0 takes a free one.");
     fields("header_bytes", header_bytes, "Request line and headers together.", {.min = 1_KiB, .max = 1_MiB});
-    fields("body_bytes", body_bytes, "Body of a request, decompressed; routes may set less.", {.min = 1_KiB, .max = 1_GiB});
+    fields("body_bytes", body_bytes, "Body of a request, decompressed; routes may set less.",
+           {.min = 1_KiB, .max = 1_GiB});
     fields("header_time", header_time, "From a request's first byte to the end of its headers.", {.min = 100_ms});
     fields("body_time", body_time, "Longest pause within a body.", {.min = 100_ms});
     fields("keep_alive_time", keep_alive_time, "How long an idle connection stays open.", {.min = 1_s});
     fields("connections", connections, "Open connections.", {.min = 1U});
-    fields("connections_per_address", connections_per_address, "The same from one IP address; loopback is exempt.", {.min = 1U});
+    fields("connections_per_address", connections_per_address, "The same from one IP address; loopback is exempt.",
+           {.min = 1U});
   }
   [[nodiscard]] net::HttpOptions options(bool open) const;
 };

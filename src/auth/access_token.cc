@@ -90,15 +90,15 @@ Result<AccessTokens> AccessTokens::open(const std::filesystem::path& key_file) {
 }
 
 Result<std::string> AccessTokens::issue(const Claims& claims) const {
-  const std::string payload = json{{"iss", kIssuer},
-                                   {"sub", std::to_string(claims.user)},
-                                   {"tenant", claims.tenant.value},
-                                   {"role", to_string(claims.role)},
-                                   {"gen", claims.generation},
-                                   {"iat", claims.issued_at.ns / 1'000'000'000},
-                                   {"exp", claims.expires_at.ns / 1'000'000'000},
-                                   {"jti", random_token(12)}}
-                                  .dump();
+  const std::string payload = json{
+      {"iss", kIssuer},
+      {"sub", std::to_string(claims.user)},
+      {"tenant", claims.tenant.value},
+      {"role", to_string(claims.role)},
+      {"gen", claims.generation},
+      {"iat", claims.issued_at.ns / 1'000'000'000},
+      {"exp", claims.expires_at.ns / 1'000'000'000},
+      {"jti", random_token(12)}}.dump();
   cjose_err error{};
   const Header header(cjose_header_new(&error), &cjose_header_release);
   if (!header || !cjose_header_set(header.get(), CJOSE_HDR_ALG, std::string(kAlgorithm).c_str(), &error) ||

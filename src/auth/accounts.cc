@@ -145,9 +145,16 @@ struct Accounts::Impl {
 
   Async<Tokens> make_tokens(UserRecord record, std::string family) {
     const Time now = wall_now();
-    const Claims claims{.user = record.user.id, .tenant = record.user.tenant, .role = record.user.role,
-                        .generation = record.generation, .issued_at = now, .expires_at = now + config.access_token_life};
-    Tokens made{.user = record.user, .access_token = {}, .expires_in = config.access_token_life, .refresh_token = random_token()};
+    const Claims claims{.user = record.user.id,
+                        .tenant = record.user.tenant,
+                        .role = record.user.role,
+                        .generation = record.generation,
+                        .issued_at = now,
+                        .expires_at = now + config.access_token_life};
+    Tokens made{.user = record.user,
+                .access_token = {},
+                .expires_in = config.access_token_life,
+                .refresh_token = random_token()};
     CO_TRY(made.access_token, tokens.issue(claims));
     auto work = [hash = hash_token(made.refresh_token), family, user = record.user.id, now,
                  until = now + config.refresh_token_life](store::Session& session) -> Result<> {
@@ -162,24 +169,29 @@ struct Accounts::Impl {
 
   Result<> load() {
     return database.read([this](store::Session& session) -> Result<> {
-      DO(session.each("SELECT id, tenant, name, role, password_hash, generation FROM users", {}, [this](const store::Row& row) -> Result<> {
-        UserRecord record;
-        record.user.id = row.integer(0);
-        record.user.tenant = {static_cast<std::uint32_t>(row.integer(1))};
-        record.user.name = row.text(2);
-        const auto role = role_from(row.text(3));
-        if (!role) return fail(ErrorCode::corrupt, "user '" + record.user.name + "' has a role that is not known");
-        record.user.role = *role;
-        record.password_hash = row.optional_text(4).value_or("");
-        record.user.has_password = !record.password_hash.empty();
-        record.generation = static_cast<std::uint64_t>(row.integer(5));
-        users[record.user.id] = std::move(record);
-        return {};
-      }));
-      return session.each("SELECT hash, user_id, created_at, last_used_at FROM sessions", {}, [this](const store::Row& row) -> Result<> {
-        sessions[std::string(row.text(0))] = {row.integer(1), row.time(2), row.time(3), row.time(3)};
-        return {};
-      });
+      DO(session.each("SELECT id, tenant, name, role, password_hash, generation FROM users", {},
+                      [this](const store::Row& row) -> Result<> {
+                        UserRecord record;
+                        record.user.id = row.integer(0);
+                        record.user.tenant = {static_cast<std::uint32_t>(row.integer(1))};
+                        record.user.name = row.text(2);
+                        const auto role = role_from(row.text(3));
+                        if (!role)
+                          return fail(ErrorCode::corrupt,
+                                      "user '" + record.user.name + "' has a role that is not known");
+                        record.user.role = *role;
+                        record.password_hash = row.optional_text(4).value_or("");
+                        record.user.has_password = !record.password_hash.empty();
+                        record.generation = static_cast<std::uint64_t>(row.integer(5));
+                        users[record.user.id] = std::move(record);
+                        return {};
+                      }));
+      return session.each("SELECT hash, user_id, created_at, last_used_at FROM sessions", {},
+                          [this](const store::Row& row) -> Result<> {
+                            sessions[std::string(row.text(0))] = {row.integer(1), row.time(2), row.time(3),
+                                                                  row.time(3)};
+                            return {};
+                          });
     });
   }
 };
@@ -191,7 +203,8 @@ Result<std::unique_ptr<Accounts>> Accounts::open(store::Database& database, runt
                                                  const std::filesystem::path& folder, Config config) {
   DO(database.migrate("accounts", kMigrations));
   DO(database.write([](store::Session& session) -> Result<> {
-    TRY(const auto count, session.first("SELECT COUNT(*) FROM users", {}, [](const store::Row& row) { return row.integer(0); }));
+    TRY(const auto count,
+        session.first("SELECT COUNT(*) FROM users", {}, [](const store::Row& row) { return row.integer(0); }));
     if (count.value_or(0) > 0) return {};
     DO(session.run("INSERT INTO users (id, tenant, name, role, created_at) VALUES (1, ?, ?, ?, ?)",
                    {kFirstTenant.value, kFirstUser, to_string(Role::administrator), wall_now()}));
@@ -200,8 +213,9 @@ Result<std::unique_ptr<Accounts>> Accounts::open(store::Database& database, runt
   TRY(auto tokens, AccessTokens::open(folder / "access-token.key"));
   auto impl = std::make_unique<Impl>(database, hashing, config, std::move(tokens));
   // A fixed hash with our usual cost; nobody knows a password for it.
-  impl->decoy_hash = "$argon2id$v=19$m=65536,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$"
-                     "wHvW1lWqLVxZ1nxbnUkrxSBLgOXdL5EkDSMi3GAnPXM";
+  impl->decoy_hash =
+      "$argon2id$v=19$m=65536,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$"
+      "wHvW1lWqLVxZ1nxbnUkrxSBLgOXdL5EkDSMi3GAnPXM";
   DO(impl->load());
   return std::unique_ptr<Accounts>(new Accounts(std::move(impl)));
 }
@@ -244,7 +258,8 @@ Result<PrincipalPtr> Accounts::by_bearer(std::string_view token, Time now) const
   auto principal = std::make_shared<Principal>();
   if (!impl_->local_hash.empty() && equal_in_constant_time(hash_token(token), impl_->local_hash)) {
     principal->kind = Principal::Kind::local;
-    principal->user = {.id = 0, .tenant = kFirstTenant, .name = "local", .role = Role::administrator, .has_password = true};
+    principal->user = {
+        .id = 0, .tenant = kFirstTenant, .name = "local", .role = Role::administrator, .has_password = true};
     return principal;
   }
   TRY(const Claims claims, impl_->tokens.verify(token, now));
@@ -322,10 +337,12 @@ Async<Tokens> Accounts::refresh(std::string refresh_token) {
   };
   auto work = [hash = hash_token(refresh_token), now = wall_now()](store::Session& session) -> Result<Found> {
     Found found;
-    DO(session.each("SELECT family, user_id, expires_at, used FROM refresh_tokens WHERE hash = ?", {hash}, [&](const store::Row& row) -> Result<> {
-      found = {std::string(row.text(0)), row.integer(1), row.time(2) > now && !row.boolean(3), row.boolean(3)};
-      return {};
-    }));
+    DO(session.each("SELECT family, user_id, expires_at, used FROM refresh_tokens WHERE hash = ?", {hash},
+                    [&](const store::Row& row) -> Result<> {
+                      found = {std::string(row.text(0)), row.integer(1), row.time(2) > now && !row.boolean(3),
+                               row.boolean(3)};
+                      return {};
+                    }));
     // Somebody has it who should not: nobody of this family goes on.
     if (found.reused) DO(session.run("DELETE FROM refresh_tokens WHERE family = ?", {found.family}));
     if (found.good) DO(session.run("UPDATE refresh_tokens SET used = 1 WHERE hash = ?", {hash}));
@@ -334,7 +351,8 @@ Async<Tokens> Accounts::refresh(std::string refresh_token) {
   CO_TRY(const auto found, co_await impl_->database.write_async<Found>(std::move(work)));
   const auto record = impl_->find(found.user);
   if (found.reused) log::warn("a refresh token was used twice; its log-in is revoked", {{"user", found.user}});
-  if (!found.good || !record) co_return fail(ErrorCode::unauthenticated, "the refresh token is not valid: sign in again");
+  if (!found.good || !record)
+    co_return fail(ErrorCode::unauthenticated, "the refresh token is not valid: sign in again");
   co_return co_await impl_->make_tokens(*record, found.family);
 }
 
@@ -342,7 +360,8 @@ Async<void> Accounts::sign_out(PrincipalPtr principal) {
   if (principal->session.empty()) co_return {};
   {
     const std::lock_guard lock(impl_->mutex);
-    if (const auto at = impl_->sessions.find(principal->session); at != impl_->sessions.end()) impl_->sessions.erase(at);
+    if (const auto at = impl_->sessions.find(principal->session); at != impl_->sessions.end())
+      impl_->sessions.erase(at);
   }
   auto work = [hash = principal->session](store::Session& session) -> Result<> {
     DO(session.run("DELETE FROM sessions WHERE hash = ?", {hash}));
@@ -356,11 +375,14 @@ Async<void> Accounts::set_password(PrincipalPtr principal, std::optional<std::st
   const auto record = impl_->find(principal->user.id);
   if (!record) co_return fail(ErrorCode::permission_denied, "only a user of its own has a password");
   if (password.size() < kShortestPassword)
-    co_return fail(ErrorCode::invalid_argument, "expected at least " + std::to_string(kShortestPassword) + " characters", "new");
+    co_return fail(ErrorCode::invalid_argument,
+                   "expected at least " + std::to_string(kShortestPassword) + " characters", "new");
   if (password.size() > kLongestPassword)
-    co_return fail(ErrorCode::invalid_argument, "expected at most " + std::to_string(kLongestPassword) + " bytes", "new");
+    co_return fail(ErrorCode::invalid_argument, "expected at most " + std::to_string(kLongestPassword) + " bytes",
+                   "new");
   if (!record->password_hash.empty()) {
-    if (!current) co_return fail(ErrorCode::invalid_argument, "expected the password in force: it is missing", "current");
+    if (!current)
+      co_return fail(ErrorCode::invalid_argument, "expected the password in force: it is missing", "current");
     auto checked = co_await impl_->check(record->user.name, *std::move(current), std::move(peer));
     if (!checked && checked.error().code == ErrorCode::unauthenticated)
       co_return fail(ErrorCode::permission_denied, "the password in force is another", "current");
@@ -381,9 +403,8 @@ Async<void> Accounts::set_password(PrincipalPtr principal, std::optional<std::st
   kept.user.has_password = true;
   ++kept.generation;
   impl_->link_hash.reset();
-  std::erase_if(impl_->sessions, [&](const auto& one) {
-    return one.second.user == record->user.id && one.first != principal->session;
-  });
+  std::erase_if(impl_->sessions,
+                [&](const auto& one) { return one.second.user == record->user.id && one.first != principal->session; });
   co_return {};
 }
 

@@ -108,8 +108,8 @@ class Accounts {
   /// A refresh token is good once; using one again ends all that came from the same log-in.
   Async<Tokens> refresh(std::string refresh_token);
   Async<void> sign_out(PrincipalPtr principal);
-  /// At least 8 characters. Ends the user's other sessions and all its tokens. `current` may be absent while the user has
-  /// none. `permission_denied` when it is wrong.
+  /// At least 8 characters. Ends the user's other sessions and all its tokens. `current` may be absent while the user
+  /// has none. `permission_denied` when it is wrong.
   Async<void> set_password(PrincipalPtr principal, std::optional<std::string> current, std::string password,
                            std::string peer);
 

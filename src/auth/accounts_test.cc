@@ -102,7 +102,8 @@ TEST_F(AccountsTest, ASessionInUseLivesOnButNotForever) {
   const auto in = wait(accounts_->exchange_link(accounts_->issue_link().value(), "peer"));
   Time now = wall_now();
   const Time start = now;
-  for (; now < start + config_.session_life - 12_h; now = now + 11_h) ASSERT_TRUE(accounts_->by_session(in->session, now));
+  for (; now < start + config_.session_life - 12_h; now = now + 11_h)
+    ASSERT_TRUE(accounts_->by_session(in->session, now));
   EXPECT_FALSE(accounts_->by_session(in->session, start + config_.session_life + 1_min));
 }
 
@@ -111,7 +112,8 @@ TEST_F(AccountsTest, PasswordsAndTokens) {
   ASSERT_TRUE(wait(accounts_->set_password(principal, {}, "correct horse", "peer")));
   EXPECT_EQ(wait(accounts_->sign_in("admin", "wrong", "peer")).error().code, ErrorCode::unauthenticated);
   EXPECT_EQ(wait(accounts_->sign_in("nobody", "correct horse", "peer")).error().code, ErrorCode::unauthenticated);
-  EXPECT_EQ(wait(accounts_->sign_in("admin", "wrong", "peer")).error(), wait(accounts_->sign_in("nobody", "x", "peer")).error());
+  EXPECT_EQ(wait(accounts_->sign_in("admin", "wrong", "peer")).error(),
+            wait(accounts_->sign_in("nobody", "x", "peer")).error());
   const auto tokens = wait(accounts_->sign_in_for_tokens("admin", "correct horse", "peer"));
   ASSERT_TRUE(tokens) << tokens.error().message;
   const auto bearer = accounts_->by_bearer(tokens->access_token, wall_now());
@@ -149,7 +151,8 @@ TEST_F(AccountsTest, ALongConnectionEndsWithWhatItWasOpenedWith) {
 
 TEST_F(AccountsTest, GuessingIsSlowedDownPerNameAndAddress) {
   ASSERT_TRUE(wait(accounts_->set_password(by_link(), {}, "correct horse", "peer")));
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(wait(accounts_->sign_in("admin", "wrong", "a")).error().code, ErrorCode::unauthenticated);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(wait(accounts_->sign_in("admin", "wrong", "a")).error().code, ErrorCode::unauthenticated);
   EXPECT_EQ(wait(accounts_->sign_in("admin", "correct horse", "a")).error().code, ErrorCode::exhausted);
   EXPECT_TRUE(wait(accounts_->sign_in("admin", "correct horse", "b"))) << "nobody is locked out from elsewhere";
   EXPECT_EQ(wait(accounts_->sign_in("other", "x", "a")).error().code, ErrorCode::exhausted);
@@ -168,7 +171,8 @@ TEST_F(AccountsTest, TokensAreRefusedForEveryReason) {
   const auto ours = AccessTokens::open(folder_ / "ours.key").value();
   const auto theirs = AccessTokens::open(folder_ / "theirs.key").value();
   const Time now = wall_now();
-  const Claims claims{.user = 1, .tenant = {1}, .role = Role::viewer, .generation = 1, .issued_at = now, .expires_at = now + 1_min};
+  const Claims claims{
+      .user = 1, .tenant = {1}, .role = Role::viewer, .generation = 1, .issued_at = now, .expires_at = now + 1_min};
   const std::string good = ours.issue(claims).value();
   EXPECT_TRUE(ours.verify(good, now));
   EXPECT_TRUE(AccessTokens::open(folder_ / "ours.key").value().verify(good, now)) << "the key is kept";
@@ -190,7 +194,8 @@ TEST_F(AccountsTest, TokensAreRefusedForEveryReason) {
     // The last character of the signature carries bits that base64url leaves unused.
     if (changed != good) EXPECT_FALSE(ours.verify(changed, now)) << i;
   }
-  EXPECT_EQ(fs::status(folder_ / "ours.key").permissions() & fs::perms::mask, fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(fs::status(folder_ / "ours.key").permissions() & fs::perms::mask,
+            fs::perms::owner_read | fs::perms::owner_write);
   std::ofstream(folder_ / "bad.key") << "{}";
   EXPECT_EQ(AccessTokens::open(folder_ / "bad.key").error().code, ErrorCode::corrupt);
 }

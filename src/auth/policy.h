@@ -14,9 +14,9 @@ std::optional<Role> role_from(std::string_view text);
 
 /// What can be allowed. Routes name the one that they need by its word (`RouteOptions::access`).
 enum class Permission : std::uint8_t {
-  read,                ///< devices, readings, events, dashboards
-  send,                ///< telemetry in the name of any device
-  manage_devices,      ///< devices and profiles
+  read,            ///< devices, readings, events, dashboards
+  send,            ///< telemetry in the name of any device
+  manage_devices,  ///< devices and profiles
   manage_dashboards,
   manage_credentials,  ///< device tokens, ingest keys
   manage_system,       ///< demo site, settings, users

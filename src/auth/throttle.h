@@ -10,8 +10,8 @@
 
 namespace flux::auth {
 
-/// Slows down guessing: after five failures for a key (a user name, an address) each further one doubles the wait, up to
-/// five minutes. A success forgets the key, as does an hour without failures. Any thread; memory is bounded.
+/// Slows down guessing: after five failures for a key (a user name, an address) each further one doubles the wait, up
+/// to five minutes. A success forgets the key, as does an hour without failures. Any thread; memory is bounded.
 class LoginThrottle {
  public:
   /// `exhausted` with the seconds to wait.

@@ -19,10 +19,10 @@ TEST(Time, ReadsAndWritesRfc3339) {
   EXPECT_EQ(parse_rfc3339("2016-12-31T23:59:60Z"), parse_rfc3339("2017-01-01T00:00:00Z"));
   EXPECT_EQ(to_rfc3339(Time{-1}), "1969-12-31T23:59:59.999999999Z");
   EXPECT_EQ(to_rfc3339(Time{1'767'225'600'250'000'000}), "2026-01-01T00:00:00.250Z");
-  for (const char* bad : {"", "2026", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z",
-                          "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.1234567890Z",
-                          "2026-01-01T00:00:00+2:00", "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z",
-                          "0001-01-01T00:00:00Z"})
+  for (const char* bad :
+       {"", "2026", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00",
+        "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.1234567890Z", "2026-01-01T00:00:00+2:00", "2026-01-01T00:00:00Zx",
+        "9999-01-01T00:00:00Z", "0001-01-01T00:00:00Z"})
     EXPECT_FALSE(parse_rfc3339(bad)) << bad;
 }
 
@@ -86,13 +86,15 @@ TEST(Identity, IsStableAcrossReleases) {
 }
 
 ShapePtr shape_of(std::string device, std::vector<FieldDef> fields) {
-  return std::make_shared<const Shape>(ShapeKey{.tenant = {1}, .device = std::move(device), .fields = std::move(fields)});
+  return std::make_shared<const Shape>(
+      ShapeKey{.tenant = {1}, .device = std::move(device), .fields = std::move(fields)});
 }
 
 TEST(BatchBuilder, KeepsTheOrderOfRowsWithinEverySeries) {
   EXPECT_TRUE(rc::check("rows of a series keep their order, missing values stay missing", [] {
-    const std::array<ShapePtr, 5> shapes{shape_of("a", {{"x"}, {"y"}}), shape_of("a", {{"y"}, {"x"}}), shape_of("a", {{"z"}}),
-                                         shape_of("b", {{"x"}}), shape_of("a", {{"s", ValueType::string}, {"x"}})};
+    const std::array<ShapePtr, 5> shapes{shape_of("a", {{"x"}, {"y"}}), shape_of("a", {{"y"}, {"x"}}),
+                                         shape_of("a", {{"z"}}), shape_of("b", {{"x"}}),
+                                         shape_of("a", {{"s", ValueType::string}, {"x"}})};
     BatchBuilder builder;
     std::map<std::pair<std::string, std::string>, std::vector<std::pair<std::int64_t, Value>>> expected;
     const auto rows = *rc::gen::inRange(0, 200);
@@ -128,8 +130,10 @@ TEST(BatchBuilder, KeepsTheOrderOfRowsWithinEverySeries) {
     RC_ASSERT(builder.empty());
 
     std::vector<TelemetryBatch::GroupSpec> specs;
-    for (const auto& group : batch->groups()) specs.push_back({group.shape_ptr(), static_cast<std::uint32_t>(group.rows()), group.has_validity()});
-    const auto again = TelemetryBatch::assemble(specs, {batch->words().begin(), batch->words().end()}, std::string(batch->heap()), Time{99});
+    for (const auto& group : batch->groups())
+      specs.push_back({group.shape_ptr(), static_cast<std::uint32_t>(group.rows()), group.has_validity()});
+    const auto again = TelemetryBatch::assemble(specs, {batch->words().begin(), batch->words().end()},
+                                                std::string(batch->heap()), Time{99});
     RC_ASSERT(again.has_value());
     RC_ASSERT((*again)->reading_count() == batch->reading_count());
 
@@ -138,7 +142,8 @@ TEST(BatchBuilder, KeepsTheOrderOfRowsWithinEverySeries) {
       for (std::size_t f = 0; f < group.shape().field_count(); ++f)
         for (std::size_t r = 0; r < group.rows(); ++r)
           if ((*again)->has(group, f, r))
-            found[{group.shape().device(), group.shape().fields()[f].name}].emplace_back((*again)->times(group)[r], (*again)->value(group, f, r));
+            found[{group.shape().device(), group.shape().fields()[f].name}].emplace_back((*again)->times(group)[r],
+                                                                                         (*again)->value(group, f, r));
     RC_ASSERT(found == expected);
   }));
 }

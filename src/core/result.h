@@ -56,17 +56,17 @@ using Result = std::expected<T, Error>;
 #define FLUX_CONCAT(a, b) FLUX_CONCAT_INNER(a, b)
 
 /// `TRY(auto names, directory.list());` binds the value or returns the error to the caller.
-#define TRY(declaration, expression)                                        \
-  auto FLUX_CONCAT(try_result_, __LINE__) = (expression);                   \
-  if (!FLUX_CONCAT(try_result_, __LINE__)) [[unlikely]]                     \
+#define TRY(declaration, expression)                                               \
+  auto FLUX_CONCAT(try_result_, __LINE__) = (expression);                          \
+  if (!FLUX_CONCAT(try_result_, __LINE__)) [[unlikely]]                            \
     return std::unexpected(std::move(FLUX_CONCAT(try_result_, __LINE__)).error()); \
   declaration = *std::move(FLUX_CONCAT(try_result_, __LINE__))
 
 /// `DO(file.sync());` for a `Result<>` without a value.
-#define DO(expression)                                                      \
-  do {                                                                      \
-    if (auto do_result_ = (expression); !do_result_) [[unlikely]]           \
-      return std::unexpected(std::move(do_result_).error());                \
+#define DO(expression)                                            \
+  do {                                                            \
+    if (auto do_result_ = (expression); !do_result_) [[unlikely]] \
+      return std::unexpected(std::move(do_result_).error());      \
   } while (false)
 
 #define CHECK(condition) \

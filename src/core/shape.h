@@ -30,9 +30,9 @@ struct ShapeKey {
   std::string database = "default";
   std::string retention_policy = "autogen";
   std::string measurement = "telemetry";
-  std::string device;             ///< the device's external id, unique within the tenant
-  std::vector<Tag> tags;          ///< sorted by key, keys unique
-  std::vector<FieldDef> fields;   ///< in the sender's order, names unique, at least one
+  std::string device;            ///< the device's external id, unique within the tenant
+  std::vector<Tag> tags;         ///< sorted by key, keys unique
+  std::vector<FieldDef> fields;  ///< in the sender's order, names unique, at least one
   friend auto operator<=>(const ShapeKey&, const ShapeKey&) = default;
 };
 

@@ -193,9 +193,15 @@ struct Unit {
   std::int64_t ns;
 };
 
-constexpr std::array<Unit, 9> kUnits{{{"w", 604'800 * kSecond}, {"d", 86'400 * kSecond}, {"h", 3'600 * kSecond},
-                                      {"m", 60 * kSecond}, {"s", kSecond}, {"ms", 1'000'000}, {"us", 1'000},
-                                      {"\xC2\xB5s", 1'000}, {"ns", 1}}};
+constexpr std::array<Unit, 9> kUnits{{{"w", 604'800 * kSecond},
+                                      {"d", 86'400 * kSecond},
+                                      {"h", 3'600 * kSecond},
+                                      {"m", 60 * kSecond},
+                                      {"s", kSecond},
+                                      {"ms", 1'000'000},
+                                      {"us", 1'000},
+                                      {"\xC2\xB5s", 1'000},
+                                      {"ns", 1}}};
 
 }  // namespace
 

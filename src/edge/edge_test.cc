@@ -28,8 +28,10 @@ class FakeMachine : public testing::Test {
   void write(const fs::path& path, const std::string& text) { std::ofstream(root_ / path) << text; }
   void counters(int busy, int idle, int bytes) {
     write("proc/stat", "cpu  " + std::to_string(busy) + " 0 0 " + std::to_string(idle) + " 0 0 0 0 0 0\n");
-    write("proc/net/dev", "h\nh\n    lo: 999 0 0 0 0 0 0 0 999 0\n  eth0: " + std::to_string(bytes) + " 0 0 0 0 0 0 0 " + std::to_string(2 * bytes) + " 0\n");
-    write("proc/diskstats", " 8 0 vda 1 0 " + std::to_string(bytes) + " 0 1 0 " + std::to_string(bytes) + " 0\n 8 1 vda1 1 0 7777 0 1 0 7777 0\n");
+    write("proc/net/dev", "h\nh\n    lo: 999 0 0 0 0 0 0 0 999 0\n  eth0: " + std::to_string(bytes) +
+                              " 0 0 0 0 0 0 0 " + std::to_string(2 * bytes) + " 0\n");
+    write("proc/diskstats", " 8 0 vda 1 0 " + std::to_string(bytes) + " 0 1 0 " + std::to_string(bytes) +
+                                " 0\n 8 1 vda1 1 0 7777 0 1 0 7777 0\n");
   }
   fs::path root_;
 };

@@ -31,9 +31,9 @@ bool is_disk(const fs::path& sys, const std::string& name) {
 
 const std::vector<MachineMetric>& machine_metrics() {
   static const std::vector<MachineMetric> metrics{
-      {"cpu", "%"},           {"load", ""},           {"memory", "%"},       {"memory_used", "B"},
-      {"disk", "%"},          {"disk_free", "B"},     {"disk_read", "B/s"},  {"disk_write", "B/s"},
-      {"network_in", "B/s"},  {"network_out", "B/s"}, {"temperature", "°C"},
+      {"cpu", "%"},          {"load", ""},           {"memory", "%"},       {"memory_used", "B"},
+      {"disk", "%"},         {"disk_free", "B"},     {"disk_read", "B/s"},  {"disk_write", "B/s"},
+      {"network_in", "B/s"}, {"network_out", "B/s"}, {"temperature", "°C"},
   };
   return metrics;
 }
@@ -99,7 +99,8 @@ std::vector<MachineReading> MachineProbe::read(Duration now) {
   if (before_ && seconds > 0) {
     if (totals.cpu_all > before_->cpu_all)
       readings.push_back({"cpu", 100 * (totals.cpu_busy - before_->cpu_busy) / (totals.cpu_all - before_->cpu_all)});
-    const auto rate = [&](std::string_view name, const std::optional<double>& after, const std::optional<double>& before) {
+    const auto rate = [&](std::string_view name, const std::optional<double>& after,
+                          const std::optional<double>& before) {
       // A counter that went back belongs to an interface or disk that came or went.
       if (after && before && *after >= *before) readings.push_back({name, (*after - *before) / seconds});
     };
@@ -129,7 +130,7 @@ std::vector<MachineReading> MachineProbe::read(Duration now) {
     readings.push_back({"memory_used", total - available});
   }
 
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (statvfs(disk_.c_str(), &disk) == 0 && disk.f_blocks > 0) {
     const auto unit = static_cast<double>(disk.f_frsize);
     const double all = static_cast<double>(disk.f_blocks) * unit;

@@ -38,7 +38,7 @@ class MachineProbe {
   struct Totals {
     double cpu_busy = 0;  ///< in ticks, over all cores
     double cpu_all = 0;
-    std::optional<double> network_in;   ///< bytes
+    std::optional<double> network_in;  ///< bytes
     std::optional<double> network_out;
     std::optional<double> disk_read;
     std::optional<double> disk_write;

@@ -44,8 +44,12 @@ Async<void> MqttSender::connect(std::shared_ptr<MqttSender> self) {
 void MqttSender::on_open(net::TcpConnection& connection) {
   if (!running_) return connection.close();
   connection_ = &connection;
-  const mqtt::Connect hello{.version = mqtt::Version::v3_1_1, .clean_start = true, .keep_alive = kKeepAliveSeconds,
-                            .client_id = options_.client_id, .will = {}, .user_name = options_.user_name,
+  const mqtt::Connect hello{.version = mqtt::Version::v3_1_1,
+                            .clean_start = true,
+                            .keep_alive = kKeepAliveSeconds,
+                            .client_id = options_.client_id,
+                            .will = {},
+                            .user_name = options_.user_name,
                             .password = std::as_bytes(std::span(options_.password))};
   std::string out;
   mqtt::encode(hello, {}, {}, out);
@@ -65,14 +69,18 @@ void MqttSender::publish(std::string_view topic, std::string_view payload) {
     ++dropped_;
   }
   if (++next_packet_id_ == 0) next_packet_id_ = 1;
-  Message& message = unacknowledged_.emplace_back(
-      Message{next_packet_id_, false, std::string(topic), std::string(payload)});
+  Message& message =
+      unacknowledged_.emplace_back(Message{next_packet_id_, false, std::string(topic), std::string(payload)});
   if (connected_) send(message, false);
 }
 
 void MqttSender::send(Message& message, bool again) {
-  mqtt::Publish packet{.dup = again, .qos = 1, .retain = false, .topic = message.topic,
-                       .packet_id = message.packet_id, .payload = std::as_bytes(std::span(message.payload))};
+  mqtt::Publish packet{.dup = again,
+                       .qos = 1,
+                       .retain = false,
+                       .topic = message.topic,
+                       .packet_id = message.packet_id,
+                       .payload = std::as_bytes(std::span(message.payload))};
   std::string out;
   mqtt::encode(packet, mqtt::Version::v3_1_1, {}, out);
   message.sent = true;

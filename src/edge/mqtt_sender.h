@@ -14,8 +14,8 @@
 
 namespace flux::edge {
 
-/// Sends readings the way any device does: an MQTT 3.1.1 client with QoS 1 that connects again by itself and then repeats
-/// what was not acknowledged. Lives on one shard; made by `make_shared`.
+/// Sends readings the way any device does: an MQTT 3.1.1 client with QoS 1 that connects again by itself and then
+/// repeats what was not acknowledged. Lives on one shard; made by `make_shared`.
 class MqttSender final : public net::TcpHandler, public std::enable_shared_from_this<MqttSender> {
  public:
   struct Options {

@@ -41,10 +41,11 @@ OwnReadings::OwnReadings(runtime::Shard& shard, net::TcpClient& client, net::Add
     : shard_(shard),
       config_(std::move(config)),
       probe_(std::move(disk)),
-      sender_(std::make_shared<MqttSender>(
-          shard, client,
-          MqttSender::Options{.address = mqtt, .client_id = "fluxgate-" + config_.device, .user_name = config_.device,
-                              .password = std::move(token)})) {}
+      sender_(std::make_shared<MqttSender>(shard, client,
+                                           MqttSender::Options{.address = mqtt,
+                                                               .client_id = "fluxgate-" + config_.device,
+                                                               .user_name = config_.device,
+                                                               .password = std::move(token)})) {}
 
 void OwnReadings::start() {
   sender_->start();

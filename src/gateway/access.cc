@@ -14,7 +14,8 @@ Result<auth::PrincipalPtr> identify(const net::HttpRequest& request, auth::Accou
   const auto [scheme, credential] = request.authorization();
   if (!scheme.empty()) {
     if (credential.starts_with("fgd_") || credential.starts_with("fgk_"))
-      return fail(ErrorCode::permission_denied, "a device's credential sends telemetry; the API is for people and programs");
+      return fail(ErrorCode::permission_denied,
+                  "a device's credential sends telemetry; the API is for people and programs");
     if (!net::equals_ignoring_case(scheme, "Bearer"))
       return fail(ErrorCode::unauthenticated, "expected 'Authorization: Bearer' and an access token");
     return accounts.by_bearer(credential, wall_now());

@@ -54,7 +54,8 @@ Result<> JsonObject::only(std::initializer_list<std::string_view> known) const {
     if (std::ranges::find(known, name) != known.end()) continue;
     std::string list;
     for (const std::string_view one : known) list.append(list.empty() ? "" : ", ").append(one);
-    return fail(ErrorCode::invalid_argument, "unknown field: expected " + (list.empty() ? "none" : list), path_of(name));
+    return fail(ErrorCode::invalid_argument, "unknown field: expected " + (list.empty() ? "none" : list),
+                path_of(name));
   }
   return {};
 }

@@ -13,9 +13,7 @@ void append_digits(std::string& out, Integer value) {
 }
 
 /// Rounds towards the past, so that a time never moves into a later unit.
-std::int64_t in_unit(Time time, std::int64_t unit) {
-  return time.ns / unit - (time.ns % unit < 0 ? 1 : 0);
-}
+std::int64_t in_unit(Time time, std::int64_t unit) { return time.ns / unit - (time.ns % unit < 0 ? 1 : 0); }
 
 }  // namespace
 

@@ -74,7 +74,8 @@ class WebApp {
 
 void mount_web_app(net::Router& router, net::Router::Group open) {
   auto app = std::make_shared<const WebApp>(router);
-  open.get("/{path...}", {.name = "web_app"}, [app](HttpRequest& request, net::Responder responder) { app->answer(request, std::move(responder)); });
+  open.get("/{path...}", {.name = "web_app"},
+           [app](HttpRequest& request, net::Responder responder) { app->answer(request, std::move(responder)); });
 }
 
 }  // namespace flux::gateway

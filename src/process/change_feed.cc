@@ -155,8 +155,9 @@ Async<void> ChangeFeed::publish(const std::vector<registry::Change>& changes) {
   std::vector<runtime::Completion<Offset>> under_way;
   for (std::size_t i = 0; i < partitions; ++i) {
     if (concerned[i].empty()) continue;
-    under_way.push_back(publish_control(bus_, {static_cast<std::uint16_t>(i)},
-                                        wire::control::encode(std::span<const wire::control::ControlRecord>(concerned[i]))));
+    under_way.push_back(
+        publish_control(bus_, {static_cast<std::uint16_t>(i)},
+                        wire::control::encode(std::span<const wire::control::ControlRecord>(concerned[i]))));
   }
   std::optional<Error> failed;
   for (const auto& done : under_way) {

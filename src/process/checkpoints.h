@@ -17,7 +17,7 @@ struct Generation {
 
 /// A partition's state as of an offset.
 struct Checkpoint {
-  Offset next;       ///< the first record that the state has not seen
+  Offset next;  ///< the first record that the state has not seen
   std::string data;
 };
 

@@ -30,8 +30,8 @@ struct Config {
            {.min = 0_s});
     fields("max_future", max_future, "Readings whose time lies further than this after their arrival are refused.",
            {.min = 0_s});
-    fields("max_age", max_age, "Readings whose time lies further than this before their arrival are refused. 0: any age.",
-           {.min = 0_s});
+    fields("max_age", max_age,
+           "Readings whose time lies further than this before their arrival are refused. 0: any age.", {.min = 0_s});
     fields("max_string", max_string, "Text values longer than this are refused.", {.min = 1, .max = 16_MiB});
     fields("dead_letters_per_record", dead_letters_per_record,
            "Refused readings of one batch that get a dead letter each; the others are counted in one.", {.min = 1});
@@ -39,8 +39,10 @@ struct Config {
            {.min = 4_KiB, .max = 64_MiB});
     fields("checkpoint_interval", checkpoint_interval, "Longest time between two checkpoints of a busy partition.",
            {.min = 100_ms});
-    fields("checkpoint_records", checkpoint_records, "A checkpoint is due after so many records in any case.", {.min = 1});
-    fields("output_queue", output_queue, "Dead letters and events of a partition that may wait for the log.", {.min = 1});
+    fields("checkpoint_records", checkpoint_records, "A checkpoint is due after so many records in any case.",
+           {.min = 1});
+    fields("output_queue", output_queue, "Dead letters and events of a partition that may wait for the log.",
+           {.min = 1});
     fields("tick_interval", tick_interval, "How closely silence is noticed.", {.min = 10_ms});
     fields("retry_interval", retry_interval, "Pause before a full store or log is asked again.", {.min = 1_ms});
   }

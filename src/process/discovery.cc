@@ -40,11 +40,13 @@ void Discovery::discover(ShapePlan& plan, Time received_at, Signals& signals) {
     details += to_string(metric.type);
     details += "\"}";
     constexpr std::size_t kNamesShown = 5;
-    if (&metric - fresh.data() < static_cast<std::ptrdiff_t>(kNamesShown)) names += (names.empty() ? "" : ", ") + metric.field;
+    if (&metric - fresh.data() < static_cast<std::ptrdiff_t>(kNamesShown))
+      names += (names.empty() ? "" : ", ") + metric.field;
     else if (&metric - fresh.data() == static_cast<std::ptrdiff_t>(kNamesShown)) names += ", …";
   }
   details += "]}";
-  const std::string message = plan.device->id + (fresh.size() == 1 ? " has a new metric: " : " has new metrics: ") + names;
+  const std::string message =
+      plan.device->id + (fresh.size() == 1 ? " has a new metric: " : " has new metrics: ") + names;
   signals.event(EventType::metric_discovered, plan.device, received_at, message, details, std::move(fresh));
 }
 

@@ -132,8 +132,8 @@ class FolderCheckpoints final : public Checkpoints {
     TRY(const File lock, locked(folder));
     TRY(const Generation present, generation_of(folder));
     if (present != generation) {
-      return fail(ErrorCode::permission_denied, "generation " + std::to_string(present.value) + " has taken over from " +
-                                                    std::to_string(generation.value));
+      return fail(ErrorCode::permission_denied, "generation " + std::to_string(present.value) +
+                                                    " has taken over from " + std::to_string(generation.value));
     }
     std::string bytes;
     bytes.reserve(kHeaderBytes + checkpoint.data.size() + 4);
@@ -171,9 +171,7 @@ class FolderCheckpoints final : public Checkpoints {
   Result<Checkpoint> read(PartitionId partition, Offset next) override {
     const fs::path path = folder_of(partition) / file_name(next);
     TRY(std::string bytes, read_file(path));
-    const auto corrupt = [&](const char* what) {
-      return fail(ErrorCode::corrupt, path.string() + " " + what);
-    };
+    const auto corrupt = [&](const char* what) { return fail(ErrorCode::corrupt, path.string() + " " + what); };
     if (bytes.size() < kHeaderBytes + 4 || bytes.compare(0, 8, kMagic) != 0) return corrupt("is not a checkpoint");
     const std::string_view held = std::string_view(bytes).substr(0, bytes.size() - 4);
     if (get<std::uint32_t>(bytes, held.size()) != crc32c(std::as_bytes(std::span(held)))) return corrupt("is damaged");

@@ -20,7 +20,9 @@ class FolderCheckpointsTest : public testing::Test {
     folder_ = name;
   }
   ~FolderCheckpointsTest() override { fs::remove_all(folder_); }
-  [[nodiscard]] std::unique_ptr<Checkpoints> open() const { return open_folder_checkpoints(folder_ / "checkpoints").value(); }
+  [[nodiscard]] std::unique_ptr<Checkpoints> open() const {
+    return open_folder_checkpoints(folder_ / "checkpoints").value();
+  }
   [[nodiscard]] fs::path file(const char* name) const { return folder_ / "checkpoints" / "0003" / name; }
 
   fs::path folder_;

@@ -7,8 +7,8 @@
 namespace flux::process {
 
 /// Where the log ends before what the store has taken from it (a power cut while the log was not synced always), new
-/// records would get offsets that the store believes to know, and be ignored. So the gap is filled with records that say
-/// nothing. Before anybody publishes.
+/// records would get offsets that the store believes to know, and be ignored. So the gap is filled with records that
+/// say nothing. Before anybody publishes.
 Async<void> fill_lost_tail(bus::Bus& bus, const store::TimeSeriesStore& store);
 
 }  // namespace flux::process

@@ -7,11 +7,12 @@ Metrics::Metrics(metrics::Registry& registry)
       readings(registry.counter("fluxgate_process_readings_total", "Readings that came to validation.")),
       events(registry.counter("fluxgate_process_device_events_total", "Device events made.")),
       ticks(registry.counter("fluxgate_process_ticks_total", "Ticks written to the log for timers that were due.")),
-      stalls(registry.counter("fluxgate_process_stalls_total", "Times that a full store or log made a partition wait.")),
+      stalls(
+          registry.counter("fluxgate_process_stalls_total", "Times that a full store or log made a partition wait.")),
       lost_records(registry.counter("fluxgate_process_lost_records_total", "Records lost to damage of the log.")),
       checkpoints(registry.counter("fluxgate_process_checkpoints_total", "Checkpoints that became durable.")),
-      checkpoint_bytes(registry.histogram("fluxgate_process_checkpoint_bytes", "Size of checkpoints.",
-                                          metrics::Buckets::bytes())),
+      checkpoint_bytes(
+          registry.histogram("fluxgate_process_checkpoint_bytes", "Size of checkpoints.", metrics::Buckets::bytes())),
       batch_delay(registry.histogram("fluxgate_process_batch_delay_seconds",
                                      "From the arrival of readings to the moment they can be queried, live ones only.",
                                      metrics::Buckets::seconds())),

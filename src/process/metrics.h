@@ -16,11 +16,11 @@ struct Metrics {
   std::array<metrics::Counter*, kReasonCount> refused;
   metrics::Counter& events;
   metrics::Counter& ticks;
-  metrics::Counter& stalls;            ///< times that a sink was full
-  metrics::Counter& lost_records;      ///< damaged in the log
+  metrics::Counter& stalls;        ///< times that a sink was full
+  metrics::Counter& lost_records;  ///< damaged in the log
   metrics::Counter& checkpoints;
   metrics::Histogram& checkpoint_bytes;
-  metrics::Histogram& batch_delay;     ///< from arrival to the sinks
+  metrics::Histogram& batch_delay;  ///< from arrival to the sinks
   metrics::Histogram& step_seconds;
 };
 

@@ -17,9 +17,9 @@ namespace flux::process {
 /// What one record brought about.
 struct Outputs {
   Position position;
-  Time received_at;                                   ///< of the readings
-  wire::ProcessedBatch readings;                      ///< `batch` null: none to keep
-  std::vector<DeviceStatePtr> heard;                  ///< devices of the record, refused or not; may repeat
+  Time received_at;                   ///< of the readings
+  wire::ProcessedBatch readings;      ///< `batch` null: none to keep
+  std::vector<DeviceStatePtr> heard;  ///< devices of the record, refused or not; may repeat
   std::vector<wire::control::EraseReadings> erase;
   std::vector<Signal> signals;                        ///< by ordinal
   std::array<std::uint64_t, kReasonCount> refused{};  ///< readings, by reason

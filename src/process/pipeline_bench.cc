@@ -14,7 +14,8 @@ BatchPtr make_batch(const std::vector<ShapePtr>& shapes, std::size_t rows) {
   for (const ShapePtr& shape : shapes) {
     for (std::size_t row = 0; row < rows; ++row) {
       const auto cells = builder.add_row(shape, kNow + Duration{static_cast<std::int64_t>(row)});
-      for (std::size_t field = 0; field < cells.size(); ++field) cells[field] = to_cell(20.0 + static_cast<double>(row % 10));
+      for (std::size_t field = 0; field < cells.size(); ++field)
+        cells[field] = to_cell(20.0 + static_cast<double>(row % 10));
     }
   }
   return builder.seal(kNow);
@@ -71,7 +72,12 @@ void faultless(benchmark::State& bench) { run(bench, 0); }
 void one_row_in_each_refused(benchmark::State& bench) { run(bench, 999); }
 
 // Devices, rows of each, fields.
-BENCHMARK(faultless)->Args({1, 1'000, 1})->Args({10, 100, 5})->Args({1'000, 1, 5})->Args({1'000, 1, 1})->Args({1, 1, 1});
+BENCHMARK(faultless)
+    ->Args({1, 1'000, 1})
+    ->Args({10, 100, 5})
+    ->Args({1'000, 1, 5})
+    ->Args({1'000, 1, 1})
+    ->Args({1, 1, 1});
 BENCHMARK(one_row_in_each_refused)->Args({10, 100, 5});
 
 void save_state(benchmark::State& bench) {
@@ -80,16 +86,18 @@ void save_state(benchmark::State& bench) {
   Outputs outputs;
   bus::Record record;
   for (int device = 0; device < 10'000; ++device) {
-    const auto shape = std::make_shared<const Shape>(ShapeKey{
-        .tenant = {1}, .device = "device-" + std::to_string(device), .fields = {{"a", ValueType::float64}, {"b", ValueType::float64}}});
+    const auto shape =
+        std::make_shared<const Shape>(ShapeKey{.tenant = {1},
+                                               .device = "device-" + std::to_string(device),
+                                               .fields = {{"a", ValueType::float64}, {"b", ValueType::float64}}});
     record.batch = make_batch({shape}, 1);
     pipeline.apply(record, outputs);
   }
   std::size_t bytes = 0;
   for (auto _ : bench) bytes = state.save().size();
   bench.counters["bytes_per_device"] = static_cast<double>(bytes) / 10'000;
-  bench.counters["ns_per_device"] =
-      benchmark::Counter(1e4 * static_cast<double>(bench.iterations()) / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  bench.counters["ns_per_device"] = benchmark::Counter(1e4 * static_cast<double>(bench.iterations()) / 1e9,
+                                                       benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(save_state);
 

@@ -15,7 +15,8 @@ constexpr TenantId kTenant{1};
 constexpr Time kNow{1'767'225'600'000'000'000};
 
 ShapePtr shape(std::string device, std::vector<FieldDef> fields) {
-  return std::make_shared<const Shape>(ShapeKey{.tenant = kTenant, .device = std::move(device), .fields = std::move(fields)});
+  return std::make_shared<const Shape>(
+      ShapeKey{.tenant = kTenant, .device = std::move(device), .fields = std::move(fields)});
 }
 
 /// A partition that has all buckets.
@@ -145,7 +146,8 @@ TEST(Validation, RefusesWhatLiesBeyondTheProfile) {
   Lane lane;
   lane.give(pump_profile());
   lane.give(pump_device());
-  const auto pump = shape("pump-1", {{"temperature", ValueType::float64}, {"spin", ValueType::int64}, {"count", ValueType::uint64}});
+  const auto pump =
+      shape("pump-1", {{"temperature", ValueType::float64}, {"spin", ValueType::int64}, {"count", ValueType::uint64}});
   const auto verdict = [&](double temperature, std::int64_t spin, std::uint64_t count) {
     const Outputs outputs = lane.give(one_row(pump, {to_cell(temperature), to_cell(spin), to_cell(count)}));
     return words(outputs, "metric");
@@ -270,7 +272,8 @@ TEST(Validation, KeepsExactlyTheOthers) {
       const bool bad_time = time > kNow + 1_h;
       const auto row = builder.add_row(shapes[which], time);
       std::size_t missing = SIZE_MAX;
-      if (shapes[which]->field_count() > 1 && *rc::gen::inRange(0, 3) == 0) missing = *rc::gen::inRange<std::size_t>(0, 3);
+      if (shapes[which]->field_count() > 1 && *rc::gen::inRange(0, 3) == 0)
+        missing = *rc::gen::inRange<std::size_t>(0, 3);
       std::vector<Cell> cells;
       for (std::size_t field = 0; field < shapes[which]->field_count(); ++field) {
         const FieldDef& def = shapes[which]->fields()[field];
@@ -311,7 +314,8 @@ TEST(Validation, KeepsExactlyTheOthers) {
       for (std::size_t g = 0; g < rest.groups().size(); ++g) {
         const auto& group = rest.groups()[g];
         RC_ASSERT(outputs.readings.contexts[g]->device == group.shape().device());
-        const std::size_t which = static_cast<std::size_t>(std::ranges::find(shapes, group.shape_ptr()) - shapes.begin());
+        const std::size_t which =
+            static_cast<std::size_t>(std::ranges::find(shapes, group.shape_ptr()) - shapes.begin());
         for (std::size_t row = 0; row < group.rows(); ++row)
           for (std::size_t field = 0; field < group.shape().field_count(); ++field)
             if (rest.has(group, field, row)) {
@@ -332,7 +336,8 @@ TEST(Presence, SaysOnceThatADeviceIsSilentAndOnceThatItIsBack) {
   lane.give(pump_profile());
   lane.give(pump_device());
   const auto pump = shape("pump-1", {{"temperature", ValueType::float64}});
-  EXPECT_EQ(words(lane.give(one_row(pump, {to_cell(1.0)})), "type"), (std::vector<std::string>{"device_online", "metric_discovered"}))
+  EXPECT_EQ(words(lane.give(one_row(pump, {to_cell(1.0)})), "type"),
+            (std::vector<std::string>{"device_online", "metric_discovered"}))
       << "it was registered before it reported";
   EXPECT_EQ(lane.state.next_due(Time::min()), kNow + 5_s);
   EXPECT_TRUE(lane.give(wire::control::Tick{kNow + 4_s, Time::min()}).signals.empty());
@@ -396,7 +401,8 @@ TEST(State, SurvivesSavingAndRefusesDamage) {
   ASSERT_TRUE(back.load(bytes));
   EXPECT_EQ(back.save(), bytes);
   EXPECT_EQ(back.device_count(), lane.state.device_count());
-  for (std::size_t size = 0; size < bytes.size(); ++size) ASSERT_FALSE(back.load(std::string_view(bytes).substr(0, size)));
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    ASSERT_FALSE(back.load(std::string_view(bytes).substr(0, size)));
   EXPECT_TRUE(rc::check("flipped bytes are refused or read, never fatal", [&] {
     std::string damaged = bytes;
     damaged[*rc::gen::inRange<std::size_t>(0, damaged.size())] = static_cast<char>(*rc::gen::arbitrary<std::uint8_t>());

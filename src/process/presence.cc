@@ -38,10 +38,11 @@ void Presence::apply(Work& work, Signals& signals) {
 
 void Presence::apply(const wire::control::Tick& tick, Signals& signals) {
   for (const DeviceStatePtr& device : state_.tick(tick)) {
-    signals.event(EventType::device_silent, device, state_.clock(),
-                  device->id + " has not been heard from for " + to_string(rounded(state_.clock() - device->last_arrival)),
-                  "{\"since\":" + quoted_time(device->last_arrival) +
-                      ",\"silent_after_ms\":" + std::to_string(device->silent_after.millis()) + "}");
+    signals.event(
+        EventType::device_silent, device, state_.clock(),
+        device->id + " has not been heard from for " + to_string(rounded(state_.clock() - device->last_arrival)),
+        "{\"since\":" + quoted_time(device->last_arrival) +
+            ",\"silent_after_ms\":" + std::to_string(device->silent_after.millis()) + "}");
   }
 }
 

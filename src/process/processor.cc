@@ -83,7 +83,8 @@ Result<> Processor::recover() {
   store_sink_ = std::make_unique<StoreSink>(needs_.store, partition_);
   sinks_.add(*store_sink_);
   for (std::size_t i = 0; i < kTopics.size(); ++i) {
-    topics_[i] = std::make_unique<TopicSink>(needs_.bus, kTopics[i], partition_, needs_.config.output_queue, needs_.post);
+    topics_[i] =
+        std::make_unique<TopicSink>(needs_.bus, kTopics[i], partition_, needs_.config.output_queue, needs_.post);
     DO(topics_[i]->recover(next_, topics_from_[i]));
     sinks_.add(*topics_[i]);
   }
@@ -224,8 +225,7 @@ void Processor::publish_control(const wire::control::ControlRecord& record, std:
       [post = needs_.post, alive = alive_, done = std::move(done)](Result<Offset> result) mutable {
         post([alive = std::move(alive), done = std::move(done), result = std::move(result)] {
           if (!*alive) return;
-          if (!result)
-            log::warn(control_failed, "the log did not take a control record", {{"reason", result.error()}});
+          if (!result) log::warn(control_failed, "the log did not take a control record", {{"reason", result.error()}});
           done(result.has_value());
         });
       });
@@ -240,7 +240,8 @@ void Processor::maintain(Time now, Duration monotonic) {
   tick(now, monotonic);
   const Duration since = monotonic - last_checkpoint_;
   const std::uint64_t records = next_.value - (have_durable_ ? durable_next_.value : 0);
-  if (!pending_ && records > 0 && (since >= needs_.config.checkpoint_interval || records >= needs_.config.checkpoint_records)) {
+  if (!pending_ && records > 0 &&
+      (since >= needs_.config.checkpoint_interval || records >= needs_.config.checkpoint_records)) {
     checkpoint();
     last_checkpoint_ = monotonic;
   }
@@ -306,7 +307,8 @@ void Processor::written(Result<> result) {
   if (!result) {
     if (result.error().code == ErrorCode::permission_denied) {
       fenced_ = true;
-      log::error("the partition was taken over by another process", {{"partition", partition_}, {"reason", result.error()}});
+      log::error("the partition was taken over by another process",
+                 {{"partition", partition_}, {"reason", result.error()}});
     } else {
       log::warn(checkpoint_failed, "a checkpoint could not be written and is tried again",
                 {{"partition", partition_}, {"reason", result.error()}});

@@ -121,12 +121,12 @@ class Processor {
   Offset next_;                       // the first record that the state has not seen
   Time last_appended_ = Time::min();  // when the log got the newest record that we have seen
   bool at_end_ = false;
-  Offset start_end_;                  // of the log when we started
+  Offset start_end_;  // of the log when we started
   bool caught_up_ = false;
 
   std::optional<Pending> pending_;
-  std::array<Offset, 2> topics_from_; // of the checkpoint that is durable
-  Offset durable_next_;               // of the same
+  std::array<Offset, 2> topics_from_;  // of the checkpoint that is durable
+  Offset durable_next_;                // of the same
   bool have_durable_ = false;
   std::optional<std::array<Offset, 2>> committed_;  // of process and store, as the log was last told
   Duration last_checkpoint_;
@@ -135,7 +135,7 @@ class Processor {
   Duration next_tick_;
   bool quiet_ = false;
   bool fenced_ = false;
-  std::shared_ptr<bool> alive_;       // false when callbacks come too late
+  std::shared_ptr<bool> alive_;  // false when callbacks come too late
 };
 
 }  // namespace flux::process

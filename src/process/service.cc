@@ -61,11 +61,12 @@ Async<void> Service::start() {
               .config = config_,
               .metrics = metrics_,
               .post = {},
-              .background = [&workers = parts_.workers](std::move_only_function<void()> task) {
-                // A full queue: the file is written here, rather than never.
-                auto shared = std::make_shared<std::move_only_function<void()>>(std::move(task));
-                if (!workers.try_submit([shared] { (*shared)(); })) (*shared)();
-              },
+              .background =
+                  [&workers = parts_.workers](std::move_only_function<void()> task) {
+                    // A full queue: the file is written here, rather than never.
+                    auto shared = std::make_shared<std::move_only_function<void()>>(std::move(task));
+                    if (!workers.try_submit([shared] { (*shared)(); })) (*shared)();
+                  },
               .listening_since = wall_now()};
   std::vector<runtime::Completion<>> starts;
   for (std::size_t i = 0; i < parts_.bus.partition_count(); ++i) {

@@ -32,7 +32,7 @@ class Service final : public runtime::Service {
     Checkpoints& checkpoints;
     registry::Directory& directory;
     registry::Changes& changes;
-    LiveSink* live = nullptr;   ///< null: nobody looks on
+    LiveSink* live = nullptr;  ///< null: nobody looks on
     metrics::Registry& metrics;
     observe::Health& health;
   };

@@ -71,7 +71,8 @@ class FakeLive final : public LiveSink {
     states.emplace_back(change.device->device, change.online);
     changed.notify_all();
   }
-  void on_event(TenantId /*tenant*/, const std::string& /*device*/, const std::shared_ptr<const std::string>& json) override {
+  void on_event(TenantId /*tenant*/, const std::string& /*device*/,
+                const std::shared_ptr<const std::string>& json) override {
     const std::lock_guard lock(mutex);
     events.push_back(*json);
     changed.notify_all();
@@ -239,12 +240,17 @@ TEST_F(ServiceTest, TakesChangesOfTheRegistryToTheirPartitions) {
   auto profile = std::make_shared<registry::Profile>();
   profile->id = "pump";
   profile->metrics = {{.name = "temperature", .unit = "°C", .max = 100.0}};
-  changes.add({.version = 1, .tenant = kTenant, .kind = registry::Change::Kind::profile_set, .key = "pump", .profile = profile});
+  changes.add({.version = 1,
+               .tenant = kTenant,
+               .kind = registry::Change::Kind::profile_set,
+               .key = "pump",
+               .profile = profile});
   begin();
   EXPECT_TRUE(changes.wait_until_empty());
   registry::DeviceChange device{.device = "pump-1", .profile = "pump", .labels = {{"site", "north"}}};
   device.location = registry::Location{.latitude = 1, .longitude = 2, .place = "Hall"};
-  changes.add({.version = 2, .tenant = kTenant, .kind = registry::Change::Kind::device_set, .key = "pump-1", .device = device});
+  changes.add(
+      {.version = 2, .tenant = kTenant, .kind = registry::Change::Kind::device_set, .key = "pump-1", .device = device});
   EXPECT_TRUE(changes.wait_until_empty());
   publish("pump-1", 50);
   publish("pump-1", 150);
@@ -291,9 +297,8 @@ TEST_F(ServiceTest, NoticesSilenceByTheClock) {
   config.tick_interval = 10_ms;
   begin(config);
   publish("device-1", 1);
-  EXPECT_TRUE(live->wait([&] {
-    return !live->states.empty() && live->states.back() == std::pair<std::string, bool>("device-1", false);
-  }));
+  EXPECT_TRUE(live->wait(
+      [&] { return !live->states.empty() && live->states.back() == std::pair<std::string, bool>("device-1", false); }));
   EXPECT_EQ(directory->find(kTenant, "device-1")->state(), registry::DeviceState::silent);
   publish("device-1", 2);
   EXPECT_TRUE(live->wait([&] { return live->states.back().second; }));

@@ -16,12 +16,12 @@
 namespace flux::process {
 
 enum class Reason : std::uint8_t {
-  out_of_range,   ///< beyond the profile's min or max
-  non_finite,     ///< NaN or an infinity
-  clock_skew,     ///< an event time too far in the future
-  too_old,        ///< an event time too far in the past
-  too_large,      ///< a string beyond the limit
-  corrupt_record, ///< a control record that cannot be read
+  out_of_range,    ///< beyond the profile's min or max
+  non_finite,      ///< NaN or an infinity
+  clock_skew,      ///< an event time too far in the future
+  too_old,         ///< an event time too far in the past
+  too_large,       ///< a string beyond the limit
+  corrupt_record,  ///< a control record that cannot be read
 };
 inline constexpr std::size_t kReasonCount = 6;
 std::string_view to_string(Reason reason);
@@ -35,11 +35,11 @@ struct Signal {
   std::uint32_t ordinal = 0;                     ///< within the record
   TenantId tenant;
   std::string device;
-  std::shared_ptr<const std::string> json;       ///< as the API shows it, behind `"tenant":N,` (see wire::split_tenant)
+  std::shared_ptr<const std::string> json;  ///< as the API shows it, behind `"tenant":N,` (see wire::split_tenant)
 
-  std::optional<EventType> event;                ///< none: a dead letter
-  DeviceStatePtr state;                          ///< of device events
-  KnownMetrics metrics;                          ///< of *_discovered: the new ones
+  std::optional<EventType> event;  ///< none: a dead letter
+  DeviceStatePtr state;            ///< of device events
+  KnownMetrics metrics;            ///< of *_discovered: the new ones
 };
 
 /// Collects what one record brings about. Ids and ordinals come from the record's place and the order of the calls, so

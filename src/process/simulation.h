@@ -97,9 +97,8 @@ class SimulatedBus final : public bus::Bus, public bus::Producer {
     bus::Published done;
   };
   void write(Queued& next) {
-    durable_.producer().publish(next.topic, next.partition, std::move(next.record), [](Result<Offset> offset) {
-      CHECK(offset.has_value());
-    });
+    durable_.producer().publish(next.topic, next.partition, std::move(next.record),
+                                [](Result<Offset> offset) { CHECK(offset.has_value()); });
   }
 
   bus::Bus& durable_;

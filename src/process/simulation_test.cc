@@ -54,11 +54,12 @@ class Fleet {
       case 0: return wire::control::ProfileRemoved{kTenant, version_, profile};
       case 1: return wire::control::DeviceRemoved{kTenant, version_, device};
       case 2:
-        return wire::control::EraseReadings{.tenant = kTenant,
-                                            .version = version_,
-                                            .devices = {device},
-                                            .from = kStart,
-                                            .to = kStart + Duration{static_cast<std::int64_t>(random_.below(100)) * 1'000'000'000}};
+        return wire::control::EraseReadings{
+            .tenant = kTenant,
+            .version = version_,
+            .devices = {device},
+            .from = kStart,
+            .to = kStart + Duration{static_cast<std::int64_t>(random_.below(100)) * 1'000'000'000}};
       case 3:
       case 4:
         return wire::control::ProfileChanged{
@@ -67,7 +68,9 @@ class Fleet {
             .profile = profile,
             .metrics = {{.name = "a", .unit = "V", .min = -10.0, .max = 5.0 + static_cast<double>(random_.below(90))},
                         {.name = "c", .type = ValueType::int64, .max = 50.0}},
-            .silent_after = random_.chance(0.3) ? std::nullopt : std::optional(Duration{1'000'000'000 * static_cast<std::int64_t>(random_.below(8))}),
+            .silent_after = random_.chance(0.3)
+                                ? std::nullopt
+                                : std::optional(Duration{1'000'000'000 * static_cast<std::int64_t>(random_.below(8))}),
             .labels = {{"kind", profile}}};
       default:
         return wire::control::DeviceChanged{.tenant = kTenant,
@@ -140,19 +143,21 @@ std::vector<std::string> sorted(std::vector<std::string> texts) {
 /// Every point of the store as text.
 std::vector<std::string> store_content(const store::TimeSeriesStore& store) {
   std::vector<std::string> content;
-  const auto scanned = store.scan({.tenant = kTenant}, {}, store::Order::oldest_first, SIZE_MAX, {}, {}, [&](store::Points&& points) {
-    for (std::size_t i = 0; i < points.times.size(); ++i) {
-      std::string text = points.series->device + "/" + points.series->field + "@" + std::to_string(points.times[i]) + "=";
-      if (points.series->type == ValueType::string) {
-        const StringRef ref = as_string_ref(points.cells[i]);
-        text += points.heap.substr(ref.offset, ref.length);
-      } else {
-        text += std::to_string(points.cells[i]);
-      }
-      content.push_back(std::move(text));
-    }
-    return true;
-  });
+  const auto scanned =
+      store.scan({.tenant = kTenant}, {}, store::Order::oldest_first, SIZE_MAX, {}, {}, [&](store::Points&& points) {
+        for (std::size_t i = 0; i < points.times.size(); ++i) {
+          std::string text =
+              points.series->device + "/" + points.series->field + "@" + std::to_string(points.times[i]) + "=";
+          if (points.series->type == ValueType::string) {
+            const StringRef ref = as_string_ref(points.cells[i]);
+            text += points.heap.substr(ref.offset, ref.length);
+          } else {
+            text += std::to_string(points.cells[i]);
+          }
+          content.push_back(std::move(text));
+        }
+        return true;
+      });
   CHECK(scanned.has_value());
   return content;
 }
@@ -163,15 +168,16 @@ class Node {
   Node(bus::Bus& log, std::uint64_t seed) : random(seed), bus(log, random), store(random), config(test_config()) {}
 
   void start() {
-    const Needs needs{.bus = bus,
-                      .store = store,
-                      .checkpoints = checkpoints,
-                      .directory = nullptr,
-                      .config = config,
-                      .metrics = metrics,
-                      .post = [this](std::move_only_function<void()> task) { tasks_.push_back(std::move(task)); },
-                      .background = [this](std::move_only_function<void()> task) { background_.push_back(std::move(task)); },
-                      .listening_since = now};
+    const Needs needs{
+        .bus = bus,
+        .store = store,
+        .checkpoints = checkpoints,
+        .directory = nullptr,
+        .config = config,
+        .metrics = metrics,
+        .post = [this](std::move_only_function<void()> task) { tasks_.push_back(std::move(task)); },
+        .background = [this](std::move_only_function<void()> task) { background_.push_back(std::move(task)); },
+        .listening_since = now};
     for (std::size_t i = 0; i < bus.partition_count(); ++i) {
       processors.push_back(std::make_unique<Processor>(needs, PartitionId{static_cast<std::uint16_t>(i)}));
       CHECK(processors.back()->recover().has_value());
@@ -305,7 +311,8 @@ TEST_P(Crashes, LeaveEverythingExactlyOnce) {
       // The settings change with a restart, and with them what the log says.
       node.crash();
       if (random.chance(0.3)) node.checkpoints.damage_newest({static_cast<std::uint16_t>(random.below(kPartitions))});
-      if (random.chance(0.3)) node.config.silent_after = Duration{1'000'000'000 * static_cast<std::int64_t>(1 + random.below(6))};
+      if (random.chance(0.3))
+        node.config.silent_after = Duration{1'000'000'000 * static_cast<std::int64_t>(1 + random.below(6))};
       ++crashes;
       node.start();
       continue;
@@ -338,7 +345,8 @@ TEST_P(Crashes, LeaveEverythingExactlyOnce) {
   std::size_t letters = 0;
   for (std::size_t i = 0; i < kPartitions; ++i) {
     const PartitionId partition{static_cast<std::uint16_t>(i)};
-    EXPECT_EQ(copy->info(bus::Topic::raw_sensor_data, partition)->end, log->info(bus::Topic::raw_sensor_data, partition)->end);
+    EXPECT_EQ(copy->info(bus::Topic::raw_sensor_data, partition)->end,
+              log->info(bus::Topic::raw_sensor_data, partition)->end);
     EXPECT_EQ(node.processors[i]->state().hash(), calm.processors[i]->state().hash());
     for (const bus::Topic topic : {bus::Topic::dead_letters, bus::Topic::device_events}) {
       const auto got = sorted(topic_content(*log, topic, partition));
@@ -449,7 +457,8 @@ TEST(Determinism, StateAndOutputsDoNotDependOnThePartitions) {
     }
     for (std::size_t bucket = 0; bucket < kBucketCount; ++bucket) {
       const BucketId id{static_cast<std::uint8_t>(bucket)};
-      ASSERT_EQ(two[partition_of(id, 2).value]->state.save_bucket(id), four[partition_of(id, 4).value]->state.save_bucket(id));
+      ASSERT_EQ(two[partition_of(id, 2).value]->state.save_bucket(id),
+                four[partition_of(id, 4).value]->state.save_bucket(id));
     }
     EXPECT_EQ(sorted(said_by_two), sorted(said_by_four));
     EXPECT_FALSE(said_by_two.empty());

@@ -13,13 +13,15 @@ constexpr double kMostPositive = std::numeric_limits<double>::max();
 std::int64_t first_int(double min) {
   if (!(min > -9.3e18)) return INT64_MIN;
   const double up = std::ceil(min);
-  return up >= 9223372036854775808.0 ? INT64_MAX : up < -9223372036854775808.0 ? INT64_MIN : static_cast<std::int64_t>(up);
+  return up >= 9223372036854775808.0   ? INT64_MAX
+         : up < -9223372036854775808.0 ? INT64_MIN
+                                       : static_cast<std::int64_t>(up);
 }
 
 std::int64_t last_int(double max) {
   if (!(max < 9.3e18)) return INT64_MAX;
   const double down = std::floor(max);
-  return down >= 9223372036854775808.0 ? INT64_MAX
+  return down >= 9223372036854775808.0   ? INT64_MAX
          : down < -9223372036854775808.0 ? INT64_MIN
                                          : static_cast<std::int64_t>(down);
 }

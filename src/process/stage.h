@@ -30,7 +30,7 @@ struct ShapePlan {
   ShapePtr shape;
   DeviceStatePtr device;
   std::uint32_t epoch = 0;
-  bool metrics_known = false;       ///< the device's metrics have all fields of the shape
+  bool metrics_known = false;  ///< the device's metrics have all fields of the shape
   std::vector<FieldCheck> checks;
 };
 

@@ -159,13 +159,15 @@ void PartitionState::derive(DeviceState& device) {
       device.profile = found->second;
       context->labels = merged(device.profile->labels, settings.labels);
       for (const auto& rule : device.profile->metrics) {
-        if (!rule.unit.empty() && std::ranges::none_of(settings.units, [&](const auto& own) { return own.first == rule.name; }))
+        if (!rule.unit.empty() &&
+            std::ranges::none_of(settings.units, [&](const auto& own) { return own.first == rule.name; }))
           context->units.emplace_back(rule.name, rule.unit);
       }
       std::ranges::sort(context->units);
     }
   }
-  device.silent_after = device.profile ? device.profile->silent_after.value_or(rules_.silent_after) : rules_.silent_after;
+  device.silent_after =
+      device.profile ? device.profile->silent_after.value_or(rules_.silent_after) : rules_.silent_after;
   device.context = std::move(context);
   ++device.epoch;
 }
@@ -340,7 +342,8 @@ std::string PartitionState::save() const {
   for (const auto& [key, profile] : profiles_) out.text(wire::control::encode(*profile));
   std::vector<std::size_t> used;
   for (std::size_t i = 0; i < kBucketCount; ++i)
-    if (buckets_[i].version != 0 || !buckets_[i].devices.empty() || buckets_[i].watermark != Time::min()) used.push_back(i);
+    if (buckets_[i].version != 0 || !buckets_[i].devices.empty() || buckets_[i].watermark != Time::min())
+      used.push_back(i);
   out.number(used.size());
   for (const std::size_t index : used) put_bucket(out, index);
   return out.take();

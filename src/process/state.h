@@ -31,9 +31,9 @@ class Unpacker;
 
 namespace flux::process {
 
-using wire::control::RulesChanged;
-using wire::control::ProfileChanged;
 using wire::control::DeviceChanged;
+using wire::control::ProfileChanged;
+using wire::control::RulesChanged;
 
 /// A field that a device has reported.
 struct KnownMetric {
@@ -56,7 +56,7 @@ struct DeviceState {
   Time last_event = Time::min();                  ///< greatest event time accepted
   Time last_arrival = Time::min();                ///< `min`: never heard from
   bool silent = false;
-  KnownMetricsPtr metrics;                        ///< never null
+  KnownMetricsPtr metrics;  ///< never null
 
   // Derived from the above, the profiles and the rules; made anew when those change.
   wire::DeviceContextPtr context;
@@ -64,7 +64,7 @@ struct DeviceState {
   Duration silent_after;                          ///< 0: never silent
   std::uint32_t epoch = 0;                        ///< grows when what is derived changes, and when the device goes
   bool removed = false;
-  std::int64_t timer = INT64_MAX;                 ///< of its entry in the timers that counts
+  std::int64_t timer = INT64_MAX;  ///< of its entry in the timers that counts
 
   /// Kept here for the registry's sink, so that it looks a device up once. No part of the state.
   mutable std::shared_ptr<registry::DeviceEntry> entry;

@@ -17,8 +17,8 @@ class StoreSink final : public Sink {
  private:
   store::TimeSeriesStore& store_;
   PartitionId partition_;
-  Offset resume_;             ///< the store had everything before this when we started
-  std::size_t erased_ = 0;    ///< deletes of the present record that are done
+  Offset resume_;           ///< the store had everything before this when we started
+  std::size_t erased_ = 0;  ///< deletes of the present record that are done
   std::uint64_t refused_records_ = 0;
 };
 

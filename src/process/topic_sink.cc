@@ -7,7 +7,7 @@
 namespace flux::process {
 namespace {
 
-constexpr std::size_t kWindow = 256;        // publishes under way at once
+constexpr std::size_t kWindow = 256;  // publishes under way at once
 constexpr std::size_t kScanBytes = 1 << 20;
 
 struct Waiting {
@@ -33,8 +33,8 @@ struct TopicSink::State : std::enable_shared_from_this<State> {
   std::deque<Waiting> queue;
   std::uint64_t first = 0;  // number of queue.front() among all ever queued
   std::size_t in_flight = 0;
-  bool failed = false;      // something is to be published again: only when nothing is under way
-  Offset base;              // everything that we may have to look for lies at or behind
+  bool failed = false;              // something is to be published again: only when nothing is under way
+  Offset base;                      // everything that we may have to look for lies at or behind
   std::set<bus::Origin> published;  // by a former run
 
   State(bus::Bus& the_bus, bus::Topic the_topic, PartitionId the_partition, std::size_t the_limit, Post the_post)

@@ -267,7 +267,8 @@ void Validation::filter(Work& work) {
     work.batch = nullptr;
     return;
   }
-  auto rest = TelemetryBatch::assemble(std::move(specs), std::move(words), std::string(batch.heap()), batch.received_at());
+  auto rest =
+      TelemetryBatch::assemble(std::move(specs), std::move(words), std::string(batch.heap()), batch.received_at());
   CHECK_MSG(rest.has_value(), rest.error().message);
   work.batch = *std::move(rest);
 }

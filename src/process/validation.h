@@ -28,7 +28,7 @@ class Validation final : public Stage {
   void filter(Work& work);
 
   const PartitionState& state_;
-  std::int64_t oldest_ = 0;   // event times accepted of this batch, inclusive
+  std::int64_t oldest_ = 0;  // event times accepted of this batch, inclusive
   std::int64_t newest_ = 0;
   std::vector<Refused> refused_;
 };

@@ -66,9 +66,7 @@ void Worker::run() {
   }
   switch (*progress) {
     case Processor::Progress::worked: wake(); return;
-    case Processor::Progress::blocked:
-      retry_ = shard_.call_after(config_.retry_interval, [this] { run(); });
-      return;
+    case Processor::Progress::blocked: retry_ = shard_.call_after(config_.retry_interval, [this] { run(); }); return;
     case Processor::Progress::idle:
       if (processor_->fenced()) return;
       // Comes from a thread of the log, perhaps at once, perhaps when we are gone.

@@ -50,9 +50,7 @@ std::uint64_t hash_of(const Query& query) {
   return hash.value();
 }
 
-auto order_key(const SeriesInfo& info) {
-  return std::tie(info.device, info.measurement, info.field, info.tags);
-}
+auto order_key(const SeriesInfo& info) { return std::tie(info.device, info.measurement, info.field, info.tags); }
 
 /// Counts rows against the query's limit and remembers where the answer stops.
 class Page {
@@ -209,7 +207,8 @@ struct Run {
     } else {
       rest.to = {cursor.time};
     }
-    if (rest.from < rest.to) DO(series(selector_for(**at), rest, [&](const SeriesInfo& info) { return info.id == id; }));
+    if (rest.from < rest.to)
+      DO(series(selector_for(**at), rest, [&](const SeriesInfo& info) { return info.id == id; }));
     const SeriesInfo& reached = **at;
     constexpr std::size_t kDevicesAtOnce = 500;
     for (auto next = at + 1; next != all.end() && !page.full() && !page.cancelled();) {
@@ -267,7 +266,8 @@ struct Run {
         reached = true;
         const bool up = query.order == Order::oldest_first;
         std::size_t skip = 0;
-        while (skip < chunk.times.size() && (up ? chunk.times[skip] <= cursor->time : chunk.times[skip] >= cursor->time))
+        while (skip < chunk.times.size() &&
+               (up ? chunk.times[skip] <= cursor->time : chunk.times[skip] >= cursor->time))
           ++skip;
         const auto gone = static_cast<std::ptrdiff_t>(skip);
         chunk.times.erase(chunk.times.begin(), chunk.times.begin() + gone);

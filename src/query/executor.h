@@ -16,8 +16,8 @@ class Catalog {
  public:
   virtual ~Catalog() = default;
   /// Ids of the devices with all these labels, sorted.
-  virtual std::vector<std::string> devices_with(TenantId tenant,
-                                                const std::vector<std::pair<std::string, std::string>>& labels) const = 0;
+  virtual std::vector<std::string> devices_with(
+      TenantId tenant, const std::vector<std::pair<std::string, std::string>>& labels) const = 0;
   virtual std::string label(TenantId tenant, std::string_view device, std::string_view label) const = 0;
   virtual std::string unit(TenantId tenant, std::string_view device, std::string_view metric) const = 0;
 };

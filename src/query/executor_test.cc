@@ -17,7 +17,8 @@ constexpr std::int64_t kMinute = 60'000'000'000;
 
 class FakeCatalog final : public Catalog {
  public:
-  std::vector<std::string> devices_with(TenantId, const std::vector<std::pair<std::string, std::string>>& labels) const override {
+  std::vector<std::string> devices_with(TenantId,
+                                        const std::vector<std::pair<std::string, std::string>>& labels) const override {
     std::vector<std::string> found;
     for (const auto& [device, own] : labels_) {
       bool all = true;
@@ -50,7 +51,8 @@ class ExecutorTest : public testing::Test {
  protected:
   void add(const std::string& device, std::vector<FieldDef> fields, std::int64_t time, std::vector<double> values) {
     BatchBuilder builder;
-    const auto shape = std::make_shared<const Shape>(ShapeKey{.tenant = kTenant, .device = device, .tags = {}, .fields = std::move(fields)});
+    const auto shape = std::make_shared<const Shape>(
+        ShapeKey{.tenant = kTenant, .device = device, .tags = {}, .fields = std::move(fields)});
     auto cells = builder.add_row(shape, Time{time});
     for (std::size_t i = 0; i < values.size(); ++i) cells[i] = to_cell(values[i]);
     ASSERT_TRUE(store_->append({0}, offset_, *builder.seal(Time{time})));
@@ -67,7 +69,9 @@ class ExecutorTest : public testing::Test {
         Row row{name, chunk.header->metric, chunk.times[r], {}};
         for (const auto& column : chunk.columns) {
           if (!column.missing.empty() && column.missing[r]) row.values.emplace_back();
-          else row.values.emplace_back(column.type == ValueType::uint64 ? static_cast<double>(column.cells[r]) : as_float64(column.cells[r]));
+          else
+            row.values.emplace_back(column.type == ValueType::uint64 ? static_cast<double>(column.cells[r])
+                                                                     : as_float64(column.cells[r]));
         }
         rows.push_back(std::move(row));
       }
@@ -157,8 +161,8 @@ TEST_F(ExecutorTest, GroupsAddUpAndOrderFirstAndLastByTime) {
   catalog_.labels_ = {{"d1", {{"site", "n"}}}, {"d2", {{"site", "n"}}}};
   Query query = raw(10);
   query.window = store::Window{{kMinute}, {}};
-  query.aggregates = {store::Aggregate::count, store::Aggregate::sum, store::Aggregate::min, store::Aggregate::max,
-                      store::Aggregate::first, store::Aggregate::last};
+  query.aggregates = {store::Aggregate::count, store::Aggregate::sum,   store::Aggregate::min,
+                      store::Aggregate::max,   store::Aggregate::first, store::Aggregate::last};
   query.group_by = {"site"};
   EXPECT_EQ(all(query), (std::vector<Row>{{"[site=n]", "p", 0, {2.0, 6.0, 1.0, 5.0, 5.0, 1.0}},
                                           {"[site=n]", "p", kMinute, {1.0, 9.0, 9.0, 9.0, 9.0, 9.0}}}));
@@ -214,7 +218,8 @@ TEST_F(ExecutorTest, SaysWhatIsWrongWithAQuestion) {
 
 TEST_F(ExecutorTest, AWindowOfTextHasNoMean) {
   BatchBuilder builder;
-  const auto shape = std::make_shared<const Shape>(ShapeKey{.tenant = kTenant, .device = "d", .tags = {}, .fields = {{"state", ValueType::string}}});
+  const auto shape = std::make_shared<const Shape>(
+      ShapeKey{.tenant = kTenant, .device = "d", .tags = {}, .fields = {{"state", ValueType::string}}});
   const Cell cell = builder.add_string("open");
   builder.add_row(shape, Time{1})[0] = cell;
   ASSERT_TRUE(store_->append({0}, offset_, *builder.seal(Time{1})));
@@ -226,7 +231,8 @@ TEST_F(ExecutorTest, AWindowOfTextHasNoMean) {
 }
 
 TEST(Cursor, OnlyReadsItsOwn) {
-  EXPECT_TRUE(rc::check("round trip; any other character breaks it", [](std::uint64_t query, std::uint64_t high, std::uint64_t low, std::int64_t time) {
+  EXPECT_TRUE(rc::check("round trip; any other character breaks it", [](std::uint64_t query, std::uint64_t high,
+                                                                        std::uint64_t low, std::int64_t time) {
     const std::string text = encode({query, {high, low}, time});
     const auto back = decode_cursor(text);
     RC_ASSERT(back.has_value());

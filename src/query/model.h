@@ -53,12 +53,12 @@ inline constexpr std::size_t kDefaultLimit = 10'000;
 
 /// What a result series is about.
 struct Header {
-  std::string device;       ///< empty where devices were grouped together
+  std::string device;  ///< empty where devices were grouped together
   std::string metric;
-  std::string measurement;  ///< as stored; empty where grouped
-  std::vector<Tag> tags;    ///< of the series; empty where grouped
+  std::string measurement;                                 ///< as stored; empty where grouped
+  std::vector<Tag> tags;                                   ///< of the series; empty where grouped
   std::vector<std::pair<std::string, std::string>> group;  ///< the group_by keys and their values
-  std::string unit;         ///< empty: none known
+  std::string unit;                                        ///< empty: none known
 };
 
 /// Some rows of one result series: times and one column per aggregate (or the raw value).

@@ -30,12 +30,12 @@ struct Channel::Series {
   std::uint32_t device = 0;
   std::string name;  // as JSON, with its colon
   std::vector<Point> points;
-  std::uint64_t dropped = 0;             // points that decimation took since the last frame
-  std::int64_t newest = INT64_MIN;       // of what has been sent or held
+  std::uint64_t dropped = 0;        // points that decimation took since the last frame
+  std::int64_t newest = INT64_MIN;  // of what has been sent or held
 };
 
 struct Channel::Device {
-  std::string name;  // as JSON
+  std::string name;                  // as JSON
   std::vector<std::uint32_t> dirty;  // series with points, in the order of their first
 };
 
@@ -47,8 +47,8 @@ struct Channel::Member {
     bool snapshot = false;  // nobody has missed it when it is replaced
   };
   struct Backlog {
-    boost::unordered_flat_map<std::uint32_t, Held> points;   // by series
-    boost::unordered_flat_map<std::string, FramePtr> states; // by device
+    boost::unordered_flat_map<std::uint32_t, Held> points;    // by series
+    boost::unordered_flat_map<std::string, FramePtr> states;  // by device
     std::size_t bytes = 0;
   };
   std::uint64_t key = 0;
@@ -70,7 +70,8 @@ class Channel::Sending {
   Sending(const Sending&) = delete;
   Sending& operator=(const Sending&) = delete;
   ~Sending() {
-    if (--channel_.sending_ == 0) std::erase_if(channel_.members_, [](const auto& m) { return m->subscriber == nullptr; });
+    if (--channel_.sending_ == 0)
+      std::erase_if(channel_.members_, [](const auto& m) { return m->subscriber == nullptr; });
   }
 
  private:
@@ -149,8 +150,8 @@ const Channel::Plan& Channel::plan_for(const ShapePtr& shape) {
   Plan plan{.shape = shape};
   const std::uint32_t device = device_slot(shape->device());
   for (const FieldDef& field : shape->fields()) {
-    plan.series.push_back(selector_.matches_metric(field.name) ? static_cast<std::int32_t>(series_slot(device, field.name))
-                                                               : -1);
+    plan.series.push_back(
+        selector_.matches_metric(field.name) ? static_cast<std::int32_t>(series_slot(device, field.name)) : -1);
   }
   return maps_->plans.emplace(shape.get(), std::move(plan)).first->second;
 }
@@ -373,10 +374,13 @@ void Channel::send_snapshot(std::uint64_t key, const std::vector<store::LastPoin
     Point point{last.time.ns, 0, type_of(last.value)};
     std::string_view text;
     if (const auto* string = std::get_if<std::string>(&last.value)) text = *string;
-    else point.cell = std::visit([](const auto& value) -> Cell {
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) return 0;
-        else return to_cell(value);
-      }, last.value);
+    else
+      point.cell = std::visit(
+          [](const auto& value) -> Cell {
+            if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) return 0;
+            else return to_cell(value);
+          },
+          last.value);
     hold(member, index, point, text, 0, true);
   }
   if (member.backlog) drain(member);

@@ -55,8 +55,8 @@ class Channel {
   /// Roughly what is kept for slow members.
   [[nodiscard]] std::size_t backlog_bytes() const;
 
-  Duration last_flush;      ///< the hub's, for its schedule
-  bool scheduled = false;   ///< the same
+  Duration last_flush;     ///< the hub's, for its schedule
+  bool scheduled = false;  ///< the same
 
  private:
   struct Point {
@@ -79,7 +79,8 @@ class Channel {
   void append_item(std::string& out, const Device& device) const;
   void give(Member& member, const FramePtr& frame);
   void fold(Member& member, std::size_t first, std::size_t last);
-  void hold(Member& member, std::uint32_t series, Point point, std::string_view text, std::uint64_t missed, bool snapshot);
+  void hold(Member& member, std::uint32_t series, Point point, std::string_view text, std::uint64_t missed,
+            bool snapshot);
   void drain(Member& member);
   FramePtr backlog_frame(Member& member);
   void forget_idle(Duration now);

@@ -23,7 +23,8 @@ class ChannelTest : public ::testing::Test {
     selector.normalize();
     return std::make_unique<Channel>(std::move(selector), Options{.times = times}, 0, config, metrics);
   }
-  static void add(Channel& channel, const ShapePtr& shape, const std::vector<std::pair<Time, std::vector<Cell>>>& rows) {
+  static void add(Channel& channel, const ShapePtr& shape,
+                  const std::vector<std::pair<Time, std::vector<Cell>>>& rows) {
     BatchBuilder builder;
     for (const auto& [time, cells] : rows) std::ranges::copy(cells, builder.add_row(shape, time).begin());
     const BatchPtr batch = builder.seal(kNow);
@@ -40,8 +41,11 @@ class ChannelTest : public ::testing::Test {
 TEST_F(ChannelTest, WritesWhatTheContractShows) {
   auto live = channel();
   live->add_member(1, reader, 7);
-  const auto shape = make_shape("p\"1\n", {{"f", ValueType::float64}, {"i", ValueType::int64}, {"u", ValueType::uint64},
-                                          {"b", ValueType::boolean}, {"s", ValueType::string}});
+  const auto shape = make_shape("p\"1\n", {{"f", ValueType::float64},
+                                           {"i", ValueType::int64},
+                                           {"u", ValueType::uint64},
+                                           {"b", ValueType::boolean},
+                                           {"s", ValueType::string}});
   BatchBuilder builder;
   const auto row = builder.add_row(shape, kNow + 250_ms);
   row[0] = to_cell(0.1);
@@ -55,10 +59,11 @@ TEST_F(ChannelTest, WritesWhatTheContractShows) {
   live->add(*batch, batch->groups()[0]);
   live->flush({});
   ASSERT_EQ(reader.messages().size(), 1U);
-  EXPECT_EQ(reader.messages()[0],
-            "{\"op\":\"data\",\"id\":7,\"data\":[{\"device\":\"p\\\"1\\n\",\"metrics\":{\"f\":[[1767225600250,0.1],"
-            "[1767225600251,null]],\"i\":[[1767225600250,-9223372036854775808]],\"u\":[[1767225600250,"
-            "18446744073709551615]],\"b\":[[1767225600250,true]],\"s\":[[1767225600250,\"say \\\"hi\\\"\\u0001\"]]}}]}");
+  EXPECT_EQ(
+      reader.messages()[0],
+      "{\"op\":\"data\",\"id\":7,\"data\":[{\"device\":\"p\\\"1\\n\",\"metrics\":{\"f\":[[1767225600250,0.1],"
+      "[1767225600251,null]],\"i\":[[1767225600250,-9223372036854775808]],\"u\":[[1767225600250,"
+      "18446744073709551615]],\"b\":[[1767225600250,true]],\"s\":[[1767225600250,\"say \\\"hi\\\"\\u0001\"]]}}]}");
   EXPECT_EQ(json::parse(reader.frames()[0].second->payload()).size(), 1U);
   EXPECT_FALSE(live->has_points());
 }
@@ -141,9 +146,10 @@ TEST_F(ChannelTest, ASlowReaderGetsTheNewestOfEachSeriesAndKnowsWhatItMissed) {
   EXPECT_FALSE(live->drain_slow());
   EXPECT_EQ(live->backlog_bytes(), 0U);
   ASSERT_EQ(reader.messages().size(), 1U);
-  EXPECT_EQ(reader.messages()[0],
-            "{\"op\":\"data\",\"id\":1,\"data\":[{\"device\":\"pump-1\",\"metrics\":{\"temperature\":[[1767225600009,9]]},"
-            "\"dropped\":10},{\"device\":\"fan-1\",\"metrics\":{\"speed\":[[1767225600000,5]]}}]}");
+  EXPECT_EQ(
+      reader.messages()[0],
+      "{\"op\":\"data\",\"id\":1,\"data\":[{\"device\":\"pump-1\",\"metrics\":{\"temperature\":[[1767225600009,9]]},"
+      "\"dropped\":10},{\"device\":\"fan-1\",\"metrics\":{\"speed\":[[1767225600000,5]]}}]}");
   add(*live, pump, {{kNow + 1_s, {to_cell(7.0)}}});
   live->flush({});
   EXPECT_EQ(reader.frames().back().second, fast.frames().back().second) << "it keeps up again";
@@ -226,9 +232,10 @@ TEST_F(ChannelTest, ASnapshotNeverReplacesWhatIsNewer) {
   live->send_snapshot(1, {last("pump-1", kNow - 1_s, 0.5), last("pump-2", kNow - 1_h, std::int64_t{42}),
                           last("pump-3", kNow - 1_h, std::string("on"))});
   ASSERT_EQ(reader.messages().size(), 2U);
-  EXPECT_EQ(reader.messages()[1],
-            "{\"op\":\"data\",\"id\":1,\"data\":[{\"device\":\"pump-2\",\"metrics\":{\"temperature\":[[1767222000000,42]]}},"
-            "{\"device\":\"pump-3\",\"metrics\":{\"temperature\":[[1767222000000,\"on\"]]}}]}");
+  EXPECT_EQ(
+      reader.messages()[1],
+      "{\"op\":\"data\",\"id\":1,\"data\":[{\"device\":\"pump-2\",\"metrics\":{\"temperature\":[[1767222000000,42]]}},"
+      "{\"device\":\"pump-3\",\"metrics\":{\"temperature\":[[1767222000000,\"on\"]]}}]}");
   live->send_snapshot(99, {last("pump-9", kNow, 1.0)});
   EXPECT_EQ(reader.messages().size(), 2U) << "nobody of that name";
 }
@@ -238,8 +245,10 @@ TEST_F(ChannelTest, KeepsTheNewestStateForASlowReader) {
   live->add_member(1, reader, 3);
   reader.set_room(0);
   live->send_state("pump-1", make_state_frame("pump-1", registry::DeviceState::silent, false, kNow, TimeFormat::ms));
-  live->send_state("pump-1", make_state_frame("pump-1", registry::DeviceState::online, true, kNow + 1_s, TimeFormat::ms));
-  live->send_state("pump-2", make_state_frame("pump-2", registry::DeviceState::never, true, Time::min(), TimeFormat::ms));
+  live->send_state("pump-1",
+                   make_state_frame("pump-1", registry::DeviceState::online, true, kNow + 1_s, TimeFormat::ms));
+  live->send_state("pump-2",
+                   make_state_frame("pump-2", registry::DeviceState::never, true, Time::min(), TimeFormat::ms));
   reader.set_room(SIZE_MAX);
   EXPECT_FALSE(live->drain_slow());
   auto messages = reader.messages();

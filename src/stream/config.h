@@ -25,7 +25,8 @@ struct Config {
            "Points of one series in one frame. Beyond it the extremes of each stretch are kept.", {.min = 8});
     fields("frame_bytes", frame_bytes, "Size at which a frame is cut in two.", {.min = 1_KiB});
     fields("backlog", backlog, "What is kept of texts for one slow reader; the newest of each series.", {.min = 4_KiB});
-    fields("queue", queue, "Readings under way to the connections of one shard; beyond it they are dropped and counted.",
+    fields("queue", queue,
+           "Readings under way to the connections of one shard; beyond it they are dropped and counted.",
            {.min = 1_MiB});
     fields("events_backlog", events_backlog, "Events kept for one slow reader; beyond it the oldest go.", {.min = 1});
   }

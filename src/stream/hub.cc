@@ -15,7 +15,7 @@ constexpr std::size_t kMostMatches = 1'000'000;
 
 /// What was found for one shape, for as long as nobody subscribes and the device stays as it is.
 struct Match {
-  ShapePtr shape;                 // keeps the address from being used again
+  ShapePtr shape;  // keeps the address from being used again
   wire::DeviceContextPtr device;
   std::uint64_t version = 0;
   std::vector<std::pair<std::size_t, ShardHub::ChannelsPtr>> shards;
@@ -46,7 +46,8 @@ struct Hub::State {
     match.version = version;
     match.shards.clear();
     std::vector<std::vector<ChannelPtr>> found(shards.size());
-    for (ChannelPtr& channel : index.match(*device, shape->fields())) found[channel->shard()].push_back(std::move(channel));
+    for (ChannelPtr& channel : index.match(*device, shape->fields()))
+      found[channel->shard()].push_back(std::move(channel));
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (!found[i].empty())
         match.shards.emplace_back(i, std::make_shared<const std::vector<ChannelPtr>>(std::move(found[i])));
@@ -58,8 +59,7 @@ struct Hub::State {
 Hub::Hub(runtime::Shards& shards, const Config& config, metrics::Registry& metrics, Snapshots snapshots,
          registry::ConnectionLog* connections)
     : state_(std::make_shared<State>(config, metrics, std::move(snapshots), connections)) {
-  for (auto& shard : shards)
-    state_->shards.push_back(std::make_shared<ShardHub>(*shard, state_->shared));
+  for (auto& shard : shards) state_->shards.push_back(std::make_shared<ShardHub>(*shard, state_->shared));
   state_->matches.resize(shards.size());
 }
 

@@ -41,14 +41,15 @@ class [[nodiscard]] Subscription {
 
 /// Shows what passes to those who look on.
 ///
-/// Partitions hand in batches on their shards. Groups that somebody wants go to the shards of those who want them; there,
-/// all who want the same share a `Channel`, which makes each frame once. The first point after a pause goes out at the
-/// end of the event loop's turn; while points keep coming, a frame goes out per interval.
+/// Partitions hand in batches on their shards. Groups that somebody wants go to the shards of those who want them;
+/// there, all who want the same share a `Channel`, which makes each frame once. The first point after a pause goes out
+/// at the end of the event loop's turn; while points keep coming, a frame goes out per interval.
 class Hub {
  public:
   /// Newest values of a selection, for subscriptions that begin with them. Called on the subscriber's shard, must not
   /// block; `done` may be called on any thread.
-  using Snapshots = std::function<void(const Selector&, std::function<void(Result<std::vector<store::LastPoint>>)> done)>;
+  using Snapshots =
+      std::function<void(const Selector&, std::function<void(Result<std::vector<store::LastPoint>>)> done)>;
 
   Hub(runtime::Shards& shards, const Config& config, metrics::Registry& metrics, Snapshots snapshots,
       registry::ConnectionLog* connections);
@@ -73,7 +74,8 @@ class Hub {
   /// Readings and state changes of a selection.
   Subscription subscribe(Selector selector, Options options, Subscriber& subscriber, std::uint64_t id);
   /// Device events of a tenant; of some devices only, where there are any.
-  Subscription subscribe_events(TenantId tenant, std::vector<std::string> devices, Subscriber& subscriber, std::uint64_t id);
+  Subscription subscribe_events(TenantId tenant, std::vector<std::string> devices, Subscriber& subscriber,
+                                std::uint64_t id);
   /// What happens on a device's connections, the last of it first. Nothing comes when there is no connection log.
   Subscription subscribe_trace(TenantId tenant, std::string device, Subscriber& subscriber, std::uint64_t id);
 
@@ -85,7 +87,8 @@ class Hub {
   std::shared_ptr<State> state_;
 };
 
-/// `{"time":…,"stage":…,"ok":…,"message":…,"peer":…,"protocol":…,"detail":{…}}`: a connection event as the API shows it.
+/// `{"time":…,"stage":…,"ok":…,"message":…,"peer":…,"protocol":…,"detail":{…}}`: a connection event as the API shows
+/// it.
 std::string to_json(const registry::ConnectionEvent& event);
 
 }  // namespace flux::stream

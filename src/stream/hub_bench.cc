@@ -46,9 +46,10 @@ void channel_frame(benchmark::State& bench) {
     channel.flush({});
   }
   const double count = static_cast<double>(series * points) * static_cast<double>(bench.iterations());
-  bench.counters["ns_per_point"] = benchmark::Counter(count / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  bench.counters["ns_per_point_and_member"] = benchmark::Counter(count * static_cast<double>(members) / 1e9,
-                                                                 benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  bench.counters["ns_per_point"] =
+      benchmark::Counter(count / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  bench.counters["ns_per_point_and_member"] = benchmark::Counter(
+      count * static_cast<double>(members) / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 // Series, points of each, members, slow.
 BENCHMARK(channel_frame)

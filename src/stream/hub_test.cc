@@ -168,9 +168,8 @@ TEST_F(HubTest, SelectsAsAPlainLoopWould) {
         const auto& device = *sources[which].context;
         if (s.tenant != device.tenant) continue;
         if (!s.devices.empty() && std::ranges::find(s.devices, device.device) == s.devices.end()) continue;
-        if (!std::ranges::all_of(s.labels, [&](const Tag& tag) {
-              return std::ranges::find(device.labels, tag) != device.labels.end();
-            }))
+        if (!std::ranges::all_of(
+                s.labels, [&](const Tag& tag) { return std::ranges::find(device.labels, tag) != device.labels.end(); }))
           continue;
         for (const FieldDef& field : sources[which].shape->fields())
           if (s.metrics.empty() || std::ranges::find(s.metrics, field.name) != s.metrics.end())
@@ -209,7 +208,8 @@ TEST_F(HubTest, SeesWhenADeviceGetsALabelAndWhenSomebodyComes) {
   const auto pump = make_shape("pump-1", {{"a", ValueType::float64}});
   publish(one_row(pump, make_context(*pump, {{"site", "north"}}), kNow, {0}));  // nobody is there yet
   run_on(shards[0], [&] {
-    subscription = hub->subscribe({.tenant = kTenant, .labels = {{"site", "north"}}}, {.times = TimeFormat::ns}, north, 1);
+    subscription =
+        hub->subscribe({.tenant = kTenant, .labels = {{"site", "north"}}}, {.times = TimeFormat::ns}, north, 1);
   });
   publish(one_row(pump, make_context(*pump), kNow, {1}));
   publish(one_row(pump, make_context(*pump, {{"site", "north"}}), kNow + 1_s, {2}));
@@ -288,7 +288,8 @@ TEST_F(HubTest, BeginsWithASnapshotWhereItIsAskedFor) {
   });
   EXPECT_TRUE(with.wait_for_frames(1));
   EXPECT_EQ(with.messages()[0],
-            "{\"op\":\"data\",\"id\":1,\"data\":[{\"device\":\"pump-1\",\"metrics\":{\"a\":[[\"2026-01-01T00:00:00Z\",21.5]]}}]}");
+            "{\"op\":\"data\",\"id\":1,\"data\":[{\"device\":\"pump-1\",\"metrics\":{\"a\":[[\"2026-01-01T00:00:00Z\","
+            "21.5]]}}]}");
   EXPECT_EQ(asked.devices, std::vector<std::string>{"pump-1"});
   settle();
   EXPECT_TRUE(without.frames().empty());
@@ -304,7 +305,8 @@ TEST_F(HubTest, SendsStatesToWhoSelectedTheDeviceAndEventsToWhoWantsThem) {
   Reader events_of_one;
   std::vector<Subscription> subscriptions;
   run_on(shards[1], [&] {
-    subscriptions.push_back(hub->subscribe({.tenant = kTenant, .labels = {{"site", "north"}}}, {.times = TimeFormat::ms}, north, 1));
+    subscriptions.push_back(
+        hub->subscribe({.tenant = kTenant, .labels = {{"site", "north"}}}, {.times = TimeFormat::ms}, north, 1));
     subscriptions.push_back(hub->subscribe({.tenant = kTenant, .metrics = {"x", "y"}}, {}, temperatures, 2));
     subscriptions.push_back(hub->subscribe({.tenant = {2}}, {}, other_tenant, 3));
     subscriptions.push_back(hub->subscribe_events(kTenant, {}, events, 4));
@@ -320,14 +322,16 @@ TEST_F(HubTest, SendsStatesToWhoSelectedTheDeviceAndEventsToWhoWantsThem) {
   EXPECT_TRUE(events.wait_for_frames(2));
   EXPECT_TRUE(events_of_one.wait_for_frames(1));
   settle();
-  EXPECT_EQ(north.messages(), std::vector<std::string>{"{\"op\":\"state\",\"id\":1,\"device\":\"pump-1\",\"state\":\"silent\","
-                                                       "\"connected\":false,\"last_seen\":1767225600000}"});
+  EXPECT_EQ(north.messages(),
+            std::vector<std::string>{"{\"op\":\"state\",\"id\":1,\"device\":\"pump-1\",\"state\":\"silent\","
+                                     "\"connected\":false,\"last_seen\":1767225600000}"});
   EXPECT_EQ(temperatures.messages(),
             std::vector<std::string>{"{\"op\":\"state\",\"id\":2,\"device\":\"pump-1\",\"state\":\"silent\","
                                      "\"connected\":false,\"last_seen\":\"2026-01-01T00:00:00Z\"}"});
   EXPECT_TRUE(other_tenant.frames().empty());
-  EXPECT_EQ(events.messages()[0],
-            "{\"op\":\"event\",\"id\":4,\"event\":{\"id\":\"0-1-0\",\"device\":\"pump-1\",\"type\":\"device_silent\"}}");
+  EXPECT_EQ(
+      events.messages()[0],
+      "{\"op\":\"event\",\"id\":4,\"event\":{\"id\":\"0-1-0\",\"device\":\"pump-1\",\"type\":\"device_silent\"}}");
   EXPECT_EQ(events.frames().size(), 2U);
   EXPECT_EQ(events_of_one.frames().size(), 1U);
   EXPECT_EQ(events_of_one.frames()[0].second, events.frames()[1].second);

@@ -32,11 +32,14 @@ void Index::remove(const ChannelPtr& channel) {
   places(channel->selector(), [&](Channels& channels) { std::erase(channels, channel); });
   Tenant& tenant = tenants_[channel->selector().tenant];
   for (const std::string& device : channel->selector().devices)
-    if (const auto at = tenant.devices.find(device); at != tenant.devices.end() && at->second.empty()) tenant.devices.erase(at);
+    if (const auto at = tenant.devices.find(device); at != tenant.devices.end() && at->second.empty())
+      tenant.devices.erase(at);
   for (const std::string& metric : channel->selector().metrics)
-    if (const auto at = tenant.metrics.find(metric); at != tenant.metrics.end() && at->second.empty()) tenant.metrics.erase(at);
+    if (const auto at = tenant.metrics.find(metric); at != tenant.metrics.end() && at->second.empty())
+      tenant.metrics.erase(at);
   for (const Tag& label : channel->selector().labels)
-    if (const auto at = tenant.labels.find(label); at != tenant.labels.end() && at->second.empty()) tenant.labels.erase(at);
+    if (const auto at = tenant.labels.find(label); at != tenant.labels.end() && at->second.empty())
+      tenant.labels.erase(at);
   count_.fetch_sub(1, std::memory_order_relaxed);
   version_.fetch_add(1, std::memory_order_release);
 }

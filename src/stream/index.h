@@ -24,7 +24,8 @@ class Index {
   void remove(const ChannelPtr& channel);
 
   /// Channels that want something of a row with these fields.
-  [[nodiscard]] std::vector<ChannelPtr> match(const wire::DeviceContext& device, const std::vector<FieldDef>& fields) const;
+  [[nodiscard]] std::vector<ChannelPtr> match(const wire::DeviceContext& device,
+                                              const std::vector<FieldDef>& fields) const;
   /// Channels that want the device, whatever its metrics.
   [[nodiscard]] std::vector<ChannelPtr> match(const wire::DeviceContext& device) const;
 

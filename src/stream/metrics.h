@@ -8,7 +8,7 @@ struct Metrics {
   explicit Metrics(metrics::Registry& registry);
 
   metrics::Counter& frames_built;
-  metrics::Counter& frames_sent;      ///< over frames_built: how well frames are shared
+  metrics::Counter& frames_sent;  ///< over frames_built: how well frames are shared
   metrics::Counter& frame_bytes;
   metrics::Counter& points;           ///< collected for frames
   metrics::Counter& conflated;        ///< readings that a slow reader missed

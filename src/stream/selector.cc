@@ -29,7 +29,8 @@ bool Selector::matches(const wire::DeviceContext& device) const {
 }
 
 bool Selector::matches_metric(std::string_view metric) const {
-  return metrics.empty() || std::ranges::binary_search(metrics, metric, {}, [](const auto& m) { return std::string_view(m); });
+  return metrics.empty() ||
+         std::ranges::binary_search(metrics, metric, {}, [](const auto& m) { return std::string_view(m); });
 }
 
 }  // namespace flux::stream

@@ -14,7 +14,7 @@ namespace flux::stream {
 struct Selector {
   TenantId tenant;
   std::vector<std::string> devices;
-  std::vector<Tag> labels;            ///< each must be there with just this value
+  std::vector<Tag> labels;  ///< each must be there with just this value
   std::vector<std::string> metrics;
   friend bool operator==(const Selector&, const Selector&) = default;
 

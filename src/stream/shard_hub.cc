@@ -235,17 +235,18 @@ std::uint64_t ShardHub::subscribe_trace(TenantId tenant, std::string device, reg
   metrics_.subscriptions.add(1);
   if (log == nullptr) return key;
   // First listen, then look back: nothing is missed, and what is seen twice is left out.
-  line.listening = log->listen(tenant, device, [weak = weak_from_this(), key](const registry::ConnectionEventPtr& event) {
-    const auto self = weak.lock();
-    if (!self) return;
-    self->post([key, event](ShardHub& hub) {
-      const auto at = hub.lines_.find(key);
-      if (at == hub.lines_.end()) return;
-      const LinePtr line_there = at->second;
-      if (std::erase(line_there->shown, event) != 0) return;
-      hub.send(*line_there, make_object_frame(Frame::Kind::trace, to_json(*event)));
-    });
-  });
+  line.listening =
+      log->listen(tenant, device, [weak = weak_from_this(), key](const registry::ConnectionEventPtr& event) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->post([key, event](ShardHub& hub) {
+          const auto at = hub.lines_.find(key);
+          if (at == hub.lines_.end()) return;
+          const LinePtr line_there = at->second;
+          if (std::erase(line_there->shown, event) != 0) return;
+          hub.send(*line_there, make_object_frame(Frame::Kind::trace, to_json(*event)));
+        });
+      });
   line.shown = log->recent(tenant, device, kTracePast);
   const std::vector<registry::ConnectionEventPtr> past = line.shown;
   for (const registry::ConnectionEventPtr& event : past)

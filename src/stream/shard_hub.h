@@ -49,9 +49,10 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
   [[nodiscard]] bool wants_events() const { return event_lines_.load(std::memory_order_relaxed) != 0; }
 
   std::uint64_t subscribe(Selector selector, Options options, Subscriber& subscriber, std::uint64_t id);
-  std::uint64_t subscribe_events(TenantId tenant, std::vector<std::string> devices, Subscriber& subscriber, std::uint64_t id);
-  std::uint64_t subscribe_trace(TenantId tenant, std::string device, registry::ConnectionLog* log, Subscriber& subscriber,
-                                std::uint64_t id);
+  std::uint64_t subscribe_events(TenantId tenant, std::vector<std::string> devices, Subscriber& subscriber,
+                                 std::uint64_t id);
+  std::uint64_t subscribe_trace(TenantId tenant, std::string device, registry::ConnectionLog* log,
+                                Subscriber& subscriber, std::uint64_t id);
   void unsubscribe(std::uint64_t key);
 
   void send_state(const ChannelPtr& channel, const std::string& device, const FramePtr& frame);
@@ -98,7 +99,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
   std::atomic<std::size_t> queued_bytes_{0};
   std::atomic<std::size_t> event_lines_{0};
 
-  std::unordered_map<std::string, ChannelPtr> channels_;       // by selection and options
+  std::unordered_map<std::string, ChannelPtr> channels_;                           // by selection and options
   std::unordered_map<std::uint64_t, std::pair<std::string, ChannelPtr>> members_;  // by subscription
   std::unordered_map<std::uint64_t, LinePtr> lines_;
   std::uint64_t last_key_ = 0;

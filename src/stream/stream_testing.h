@@ -61,7 +61,8 @@ class Reader final : public Subscriber {
 };
 
 inline ShapePtr make_shape(std::string device, std::vector<FieldDef> fields, TenantId tenant = {1}) {
-  return std::make_shared<const Shape>(ShapeKey{.tenant = tenant, .device = std::move(device), .fields = std::move(fields)});
+  return std::make_shared<const Shape>(
+      ShapeKey{.tenant = tenant, .device = std::move(device), .fields = std::move(fields)});
 }
 
 inline wire::DeviceContextPtr make_context(const Shape& shape, std::vector<Tag> labels = {}) {

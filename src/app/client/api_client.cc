@@ -48,7 +48,8 @@ Error error_of(long status, const std::string& body) {
   if (const auto at = parsed.find("error"); at != parsed.end() && at->is_object()) {
     error.message = at->value("message", error.message);
     error.field = at->value("field", std::string());
-  } else if (const auto refused = parsed.find("refused"); refused != parsed.end() && refused->is_array() && !refused->empty()) {
+  } else if (const auto refused = parsed.find("refused");
+             refused != parsed.end() && refused->is_array() && !refused->empty()) {
     error.message = refused->front().value("message", error.message);
     error.field = refused->front().value("field", std::string());
   }
@@ -70,7 +71,8 @@ struct EventParser {
 
   void line(std::string_view text) {
     if (text.empty()) {
-      if (!data.empty()) wanted = event(name.empty() ? "message" : name, std::string_view(data).substr(0, data.size() - 1));
+      if (!data.empty())
+        wanted = event(name.empty() ? "message" : name, std::string_view(data).substr(0, data.size() - 1));
       name.clear();
       data.clear();
       return;
@@ -129,7 +131,8 @@ struct ApiClient::Impl {
   curl_slist* headers = nullptr;
 
   explicit Impl(Connection to) : connection(std::move(to)) {
-    if (!connection.token.empty()) headers = curl_slist_append(headers, ("Authorization: Bearer " + connection.token).c_str());
+    if (!connection.token.empty())
+      headers = curl_slist_append(headers, ("Authorization: Bearer " + connection.token).c_str());
     headers = curl_slist_append(headers, "Content-Type: application/json");
   }
   ~Impl() {

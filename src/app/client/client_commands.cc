@@ -88,7 +88,8 @@ Result<> print_rows(const json& answer, const std::string& format, bool& header_
       std::printf("  %-30s%s\n", "time", line.c_str());
       for (const json& point : series.at("points")) {
         std::printf("  %-30s", shown(point.at(0)).c_str());
-        for (std::size_t i = 1; i < point.size(); ++i) std::printf("  %s", point.at(i).is_null() ? "-" : shown(point.at(i)).c_str());
+        for (std::size_t i = 1; i < point.size(); ++i)
+          std::printf("  %s", point.at(i).is_null() ? "-" : shown(point.at(i)).c_str());
         std::printf("\n");
       }
     }
@@ -123,7 +124,8 @@ int device_add(const DeviceAddOptions& options) {
   std::printf("device  %s\ntoken   %s   (shown once)\n", options.device.c_str(),
               connected.at("credential").at("token").get<std::string>().c_str());
   for (const json& snippet : connected.at("snippets"))
-    std::printf("\n# %s\n%s\n", snippet.at("name").get<std::string>().c_str(), snippet.at("text").get<std::string>().c_str());
+    std::printf("\n# %s\n%s\n", snippet.at("name").get<std::string>().c_str(),
+                snippet.at("text").get<std::string>().c_str());
   return 0;
 }
 
@@ -210,9 +212,14 @@ int tail(const TailOptions& options) {
           if (enough()) return false;
           ++seen;
           if (options.json)
-            std::printf("%s\n", json{{"device", device.at("device")}, {"metric", metric}, {"time", point.at(0)}, {"value", point.at(1)}}.dump().c_str());
+            std::printf(
+                "%s\n",
+                json{{"device", device.at("device")}, {"metric", metric}, {"time", point.at(0)}, {"value", point.at(1)}}
+                    .dump()
+                    .c_str());
           else
-            std::printf("%s  %s  %s  %s\n", shown(point.at(0)).c_str(), device.at("device").get<std::string>().c_str(), metric.c_str(), shown(point.at(1)).c_str());
+            std::printf("%s  %s  %s  %s\n", shown(point.at(0)).c_str(), device.at("device").get<std::string>().c_str(),
+                        metric.c_str(), shown(point.at(1)).c_str());
         }
       }
     }

@@ -32,10 +32,11 @@ void DemoSite::start() {
   for (SiteDevice& device : devices()) {
     auto member = std::make_unique<Member>();
     member->device = std::move(device);
-    member->sender = std::make_shared<MqttSender>(
-        shard_, client_,
-        MqttSender::Options{.address = mqtt_, .client_id = member->device.device.device,
-                            .user_name = member->device.device.device, .password = key_});
+    member->sender = std::make_shared<MqttSender>(shard_, client_,
+                                                  MqttSender::Options{.address = mqtt_,
+                                                                      .client_id = member->device.device.device,
+                                                                      .user_name = member->device.device.device,
+                                                                      .password = key_});
     member->sender->start();
     report(*member);
     Member* one = member.get();

@@ -11,7 +11,8 @@ namespace flux::edge::demo {
 namespace {
 
 enum Kind : int { cold_room, pump, air, inverter, truck, kind_count };
-constexpr std::array<std::string_view, kind_count> kProfiles{"cold-room", "pump", "air-quality", "solar-inverter", "truck"};
+constexpr std::array<std::string_view, kind_count> kProfiles{"cold-room", "pump", "air-quality", "solar-inverter",
+                                                             "truck"};
 constexpr std::array<int, kind_count> kCounts{10, 10, 10, 10, 10};
 constexpr double kDay = 86'400;
 
@@ -82,20 +83,28 @@ std::vector<SiteReading> pump_report(const Moment& m) {
   const auto worn = m.fault(6 * 3600, 2400, 0.35, 2);  // a bearing that heats up before it is greased
   const double speed = running ? 1450 + 40 * m.drift(600, 3) + 4 * m.noise(4) : 0;
   const double flow = running ? 42 + 5 * m.drift(1800, 5) + 0.4 * m.noise(6) : 0;
-  return {{"running", running},
-          {"speed", rounded(speed, 0.1)},
-          {"flow", rounded(flow, 0.01)},
-          {"pressure", rounded(running ? 5.2 + 0.5 * m.drift(1800, 7) + 0.03 * m.noise(8) : 1.1, 0.001)},
-          {"temperature", rounded(24 + 6 * m.sun() + (running ? 21 : 0) + (worn ? 35 * *worn : 0) + 0.2 * m.noise(9), 0.01)},
-          {"vibration", rounded(running ? 1.4 + 0.3 * m.drift(3000, 10) + (worn ? 6 * *worn : 0) + 0.15 * std::abs(m.noise(11)) : 0.05, 0.001)},
-          {"mode", std::string(worn && *worn > 0.8 ? "warning" : running ? "auto" : "standby")}};
+  return {
+      {"running", running},
+      {"speed", rounded(speed, 0.1)},
+      {"flow", rounded(flow, 0.01)},
+      {"pressure", rounded(running ? 5.2 + 0.5 * m.drift(1800, 7) + 0.03 * m.noise(8) : 1.1, 0.001)},
+      {"temperature",
+       rounded(24 + 6 * m.sun() + (running ? 21 : 0) + (worn ? 35 * *worn : 0) + 0.2 * m.noise(9), 0.01)},
+      {"vibration",
+       rounded(running ? 1.4 + 0.3 * m.drift(3000, 10) + (worn ? 6 * *worn : 0) + 0.15 * std::abs(m.noise(11)) : 0.05,
+               0.001)},
+      {"mode", std::string(worn && *worn > 0.8 ? "warning"
+                           : running           ? "auto"
+                                               : "standby")}};
 }
 
 std::vector<SiteReading> air_report(const Moment& m) {
   const double day = std::max(0.0, m.sun());
   const double people = day * (0.6 + 0.4 * m.drift(3600, 1));
   return {{"co2", rounded(430 + 620 * people + 12 * m.noise(2), 1)},
-          {"pm25", rounded(std::max(0.5, 8 + 6 * m.drift(10800, 3) + (m.fault(12 * 3600, 3600, 0.4, 4) ? 38 : 0) + m.noise(5)), 0.1)},
+          {"pm25",
+           rounded(std::max(0.5, 8 + 6 * m.drift(10800, 3) + (m.fault(12 * 3600, 3600, 0.4, 4) ? 38 : 0) + m.noise(5)),
+                   0.1)},
           {"temperature", rounded(21.5 + 1.8 * m.sun() + 0.4 * m.drift(5400, 6) + 0.05 * m.noise(7), 0.01)},
           {"humidity", rounded(44 + 8 * m.drift(20000, 8) + 0.5 * m.noise(9), 0.1)},
           {"noise", rounded(34 + 22 * people + 3 * std::abs(m.noise(10)), 0.1)}};
@@ -106,12 +115,15 @@ std::vector<SiteReading> inverter_report(const Moment& m) {
   const bool tripped = m.fault(24 * 3600, 1800, 0.3, 2).has_value();
   const double power = tripped ? 0 : std::max(0.0, m.sun()) * clouds * (4.6 + m.own(3)) + 0.01 * std::abs(m.noise(4));
   const double into_day = std::fmod(m.seconds(), kDay) / kDay;
-  const double energy = 21 * std::clamp((1 - std::cos(std::numbers::pi * std::clamp((into_day - 0.25) * 2, 0.0, 1.0))) / 2, 0.0, 1.0);
+  const double energy =
+      21 * std::clamp((1 - std::cos(std::numbers::pi * std::clamp((into_day - 0.25) * 2, 0.0, 1.0))) / 2, 0.0, 1.0);
   return {{"power", rounded(power, 0.001)},
           {"voltage", rounded(231 + 3 * m.drift(1200, 5) + 0.4 * m.noise(6), 0.1)},
           {"energy_today", rounded(energy, 0.01)},
           {"temperature", rounded(22 + 9 * m.sun() + 4.5 * power + 0.2 * m.noise(7), 0.01)},
-          {"state", std::string(tripped ? "fault" : power > 0.05 ? "feeding" : "night")}};
+          {"state", std::string(tripped        ? "fault"
+                                : power > 0.05 ? "feeding"
+                                               : "night")}};
 }
 
 struct Town {
@@ -119,7 +131,8 @@ struct Town {
   double longitude;
 };
 // Depots of the fleet; each truck goes round between its own two.
-constexpr std::array<Town, 6> kTowns{{{52.52, 13.40}, {53.55, 9.99}, {51.34, 12.37}, {52.37, 9.73}, {51.05, 13.74}, {54.09, 12.10}}};
+constexpr std::array<Town, 6> kTowns{
+    {{52.52, 13.40}, {53.55, 9.99}, {51.34, 12.37}, {52.37, 9.73}, {51.05, 13.74}, {54.09, 12.10}}};
 
 std::vector<SiteReading> truck_report(const Moment& m) {
   const auto first = static_cast<std::size_t>(m.own(1) * kTowns.size());
@@ -132,12 +145,15 @@ std::vector<SiteReading> truck_report(const Moment& m) {
   const Town& from = kTowns[first];
   const Town& to = kTowns[second];
   const double bend = 0.12 * std::sin(std::numbers::pi * share);  // roads are not straight
-  return {{"latitude", rounded(from.latitude + (to.latitude - from.latitude) * share + bend * (m.own(4) - 0.5), 0.00001)},
-          {"longitude", rounded(from.longitude + (to.longitude - from.longitude) * share + bend * (m.own(5) - 0.5), 0.00001)},
-          {"speed", rounded(driving ? std::max(0.0, 78 + 14 * m.drift(240, 6) + 2 * m.noise(7)) : 0, 0.1)},
-          {"fuel", rounded(std::max(6.0, 96 - 70 * std::fmod(m.seconds() / (4 * trip) + m.own(8), 1.0)), 0.1)},
-          {"cargo_temperature", rounded(4 + 0.7 * m.drift(1200, 9) + (m.fault(8 * 3600, 1200, 0.3, 10) ? 5 : 0) + 0.05 * m.noise(11), 0.01)},
-          {"ignition", driving}};
+  return {
+      {"latitude", rounded(from.latitude + (to.latitude - from.latitude) * share + bend * (m.own(4) - 0.5), 0.00001)},
+      {"longitude",
+       rounded(from.longitude + (to.longitude - from.longitude) * share + bend * (m.own(5) - 0.5), 0.00001)},
+      {"speed", rounded(driving ? std::max(0.0, 78 + 14 * m.drift(240, 6) + 2 * m.noise(7)) : 0, 0.1)},
+      {"fuel", rounded(std::max(6.0, 96 - 70 * std::fmod(m.seconds() / (4 * trip) + m.own(8), 1.0)), 0.1)},
+      {"cargo_temperature",
+       rounded(4 + 0.7 * m.drift(1200, 9) + (m.fault(8 * 3600, 1200, 0.3, 10) ? 5 : 0) + 0.05 * m.noise(11), 0.01)},
+      {"ignition", driving}};
 }
 
 registry::ProfileMetric metric(std::string name, std::string unit, ValueType type = ValueType::float64,
@@ -162,18 +178,31 @@ registry::Profile profile(Kind kind, std::string name, std::vector<registry::Pro
 std::vector<registry::Profile> profiles() {
   using enum ValueType;
   return {
-      profile(cold_room, "Cold room", {metric("temperature", "°C", float64, -60, 60), metric("humidity", "%", float64, 0, 100), metric("door_open", "", boolean), metric("compressor", "", boolean)}),
-      profile(pump, "Pump", {metric("running", "", boolean), metric("speed", "rpm", float64, 0, 3600), metric("flow", "m³/h"), metric("pressure", "bar"), metric("temperature", "°C", float64, -40, 150), metric("vibration", "mm/s"), metric("mode", "", string)}),
-      profile(air, "Air quality", {metric("co2", "ppm", float64, 0, 10000), metric("pm25", "µg/m³"), metric("temperature", "°C"), metric("humidity", "%", float64, 0, 100), metric("noise", "dB")}),
-      profile(inverter, "Solar inverter", {metric("power", "kW", float64, 0, 20), metric("voltage", "V"), metric("energy_today", "kWh"), metric("temperature", "°C"), metric("state", "", string)}),
-      profile(truck, "Truck", {metric("latitude", "°", float64, -90, 90), metric("longitude", "°", float64, -180, 180), metric("speed", "km/h"), metric("fuel", "%", float64, 0, 100), metric("cargo_temperature", "°C"), metric("ignition", "", boolean)}),
+      profile(cold_room, "Cold room",
+              {metric("temperature", "°C", float64, -60, 60), metric("humidity", "%", float64, 0, 100),
+               metric("door_open", "", boolean), metric("compressor", "", boolean)}),
+      profile(pump, "Pump",
+              {metric("running", "", boolean), metric("speed", "rpm", float64, 0, 3600), metric("flow", "m³/h"),
+               metric("pressure", "bar"), metric("temperature", "°C", float64, -40, 150), metric("vibration", "mm/s"),
+               metric("mode", "", string)}),
+      profile(air, "Air quality",
+              {metric("co2", "ppm", float64, 0, 10000), metric("pm25", "µg/m³"), metric("temperature", "°C"),
+               metric("humidity", "%", float64, 0, 100), metric("noise", "dB")}),
+      profile(inverter, "Solar inverter",
+              {metric("power", "kW", float64, 0, 20), metric("voltage", "V"), metric("energy_today", "kWh"),
+               metric("temperature", "°C"), metric("state", "", string)}),
+      profile(truck, "Truck",
+              {metric("latitude", "°", float64, -90, 90), metric("longitude", "°", float64, -180, 180),
+               metric("speed", "km/h"), metric("fuel", "%", float64, 0, 100), metric("cargo_temperature", "°C"),
+               metric("ignition", "", boolean)}),
   };
 }
 
 std::vector<SiteDevice> devices() {
   static constexpr std::array<std::string_view, kind_count> kIds{"cold-room", "pump", "air", "inverter", "truck"};
   static constexpr std::array<std::string_view, kind_count> kNames{"Cold room", "Pump", "Office", "Roof", "Truck"};
-  static constexpr std::array<std::string_view, kind_count> kAreas{"cold chain", "pump station", "offices", "solar field", "fleet"};
+  static constexpr std::array<std::string_view, kind_count> kAreas{"cold chain", "pump station", "offices",
+                                                                   "solar field", "fleet"};
   std::vector<SiteDevice> out;
   for (int kind = 0; kind < kind_count; ++kind) {
     const auto k = static_cast<std::size_t>(kind);
@@ -190,7 +219,8 @@ std::vector<SiteDevice> devices() {
       one.device.demo = true;
       if (kind != truck) {
         const Moment m(static_cast<std::uint64_t>(kind) * 1000 + static_cast<std::uint64_t>(number), 0);
-        one.device.location = registry::Location{52.4 + 0.3 * m.own(90), 13.1 + 0.6 * m.own(91), std::string(kAreas[k])};
+        one.device.location =
+            registry::Location{52.4 + 0.3 * m.own(90), 13.1 + 0.6 * m.own(91), std::string(kAreas[k])};
       }
       out.push_back(std::move(one));
     }

@@ -22,7 +22,7 @@ struct SiteDevice {
   registry::NewDevice device;
   Duration interval;  ///< between two reports
   int kind = 0;
-  int number = 0;     ///< within its kind
+  int number = 0;  ///< within its kind
 };
 
 /// The five profiles and the 50 devices; the same ones each time.

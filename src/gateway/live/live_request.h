@@ -19,7 +19,7 @@ struct LiveRequest {
   std::uint64_t id = 0;
   stream::Selector selector;  ///< of subscribe; without the tenant
   stream::Options options;
-  std::string device;         ///< of subscribe_trace
+  std::string device;  ///< of subscribe_trace
 };
 
 /// What was wrong with a message, and the id that it had as far as that could be read.

@@ -38,7 +38,8 @@ Async<void> stream_events(stream::Hub& hub, auth::Accounts& accounts, auth::Prin
   // Goes out at once, so that the reader knows that it is connected before the first reading comes.
   CO_DO(co_await out.write(std::string(": connected\n\n")));
   SseSubscriber subscriber(out);
-  const stream::Subscription subscription = hub.subscribe(std::move(selection.selector), selection.options, subscriber, 1);
+  const stream::Subscription subscription =
+      hub.subscribe(std::move(selection.selector), selection.options, subscriber, 1);
   for (;;) {
     auto slept = co_await runtime::sleep(kKeepAlive, out.closed());
     if (!slept || !accounts.still_good(*principal, wall_now())) co_return {};
@@ -86,7 +87,8 @@ void LiveRoutes::mount(net::Router::Group api) {
 void LiveRoutes::sse(HttpRequest& request, net::Responder responder) {
   auto selection = selection_of(request);
   if (!selection) return responder.send_error(selection.error());
-  auto producer = [this, principal = shared_caller(request), selection = *std::move(selection)](BodyWriter& out) mutable {
+  auto producer = [this, principal = shared_caller(request),
+                   selection = *std::move(selection)](BodyWriter& out) mutable {
     return stream_events(hub_, accounts_, std::move(principal), std::move(selection), out);
   };
   HttpResponse response = HttpResponse::stream(200, "text/event-stream", std::move(producer));

@@ -57,7 +57,9 @@ void LiveSession::on_message(net::WebSocket& socket, net::MessageKind kind, std:
   }
   subscriptions_.erase(request->id);
   if (subscriptions_.size() >= kMaxSubscriptions)
-    return refuse(request->id, {ErrorCode::exhausted, "a connection has at most " + std::to_string(kMaxSubscriptions) + " subscriptions", {}});
+    return refuse(
+        request->id,
+        {ErrorCode::exhausted, "a connection has at most " + std::to_string(kMaxSubscriptions) + " subscriptions", {}});
   // Said before the subscription begins, so that its first frame comes after it.
   socket.send(net::MessageKind::text, R"({"op":"subscribed","id":)" + std::to_string(request->id) + "}");
   const TenantId tenant = principal_->tenant();

@@ -28,7 +28,9 @@ HttpResponse session_answer(const auth::SignedIn& in) {
   append_user(body, in.user);
   body += '}';
   const net::Cookie cookie{.name = std::string(kSessionCookie), .value = in.session};
-  return HttpResponse::json(200, std::move(body)).header("Set-Cookie", cookie.header_value()).header("Cache-Control", "no-store");
+  return HttpResponse::json(200, std::move(body))
+      .header("Set-Cookie", cookie.header_value())
+      .header("Cache-Control", "no-store");
 }
 
 HttpResponse tokens_answer(const auth::Tokens& tokens) {
@@ -54,15 +56,20 @@ Result<> from_own_page(const HttpRequest& request) {
 
 void AuthRoutes::mount(net::Router::Group open, net::Router::Group api) {
   constexpr std::size_t kBody = 16 << 10;
-  open.post("/api/v1/auth/link", {.name = "auth_link", .body_limit = kBody}, [this](HttpRequest& r) { return link(r); });
-  open.post("/api/v1/auth/login", {.name = "auth_login", .body_limit = kBody}, [this](HttpRequest& r) { return login(r); });
-  open.post("/api/v1/auth/refresh", {.name = "auth_refresh", .body_limit = kBody}, [this](HttpRequest& r) { return refresh(r); });
+  open.post("/api/v1/auth/link", {.name = "auth_link", .body_limit = kBody},
+            [this](HttpRequest& r) { return link(r); });
+  open.post("/api/v1/auth/login", {.name = "auth_login", .body_limit = kBody},
+            [this](HttpRequest& r) { return login(r); });
+  open.post("/api/v1/auth/refresh", {.name = "auth_refresh", .body_limit = kBody},
+            [this](HttpRequest& r) { return refresh(r); });
   open.get("/.well-known/jwks.json", {.name = "jwks"}, [this](HttpRequest&, net::Responder responder) {
     responder.send(HttpResponse::json(200, accounts_.jwks()).header("Cache-Control", "public, max-age=300"));
   });
   api.post("/auth/logout", {.name = "auth_logout", .access = kSignedIn}, [this](HttpRequest& r) { return logout(r); });
-  api.put("/auth/password", {.name = "auth_password", .access = kSignedIn, .body_limit = kBody}, [this](HttpRequest& r) { return password(r); });
-  api.get("/auth/me", {.name = "auth_me", .access = kSignedIn}, [this](HttpRequest& r, net::Responder responder) { me(r, std::move(responder)); });
+  api.put("/auth/password", {.name = "auth_password", .access = kSignedIn, .body_limit = kBody},
+          [this](HttpRequest& r) { return password(r); });
+  api.get("/auth/me", {.name = "auth_me", .access = kSignedIn},
+          [this](HttpRequest& r, net::Responder responder) { me(r, std::move(responder)); });
 }
 
 Async<HttpResponse> AuthRoutes::link(HttpRequest& request) {
@@ -86,7 +93,8 @@ Async<HttpResponse> AuthRoutes::login(HttpRequest& request) {
     CO_TRY(const auto in, co_await accounts_.sign_in(std::move(name), std::move(password), std::move(peer)));
     co_return session_answer(in);
   }
-  CO_TRY(const auto tokens, co_await accounts_.sign_in_for_tokens(std::move(name), std::move(password), std::move(peer)));
+  CO_TRY(const auto tokens,
+         co_await accounts_.sign_in_for_tokens(std::move(name), std::move(password), std::move(peer)));
   co_return tokens_answer(tokens);
 }
 

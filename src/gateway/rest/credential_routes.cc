@@ -72,13 +72,20 @@ std::string shell_word(std::string_view text) {
 }
 
 void CredentialRoutes::mount(net::Router::Group api) {
-  api.get("/devices/{device}/credentials", {.name = "credentials_list", .access = kManage}, [this](HttpRequest& r) { return list(r); });
-  api.post("/devices/{device}/credentials", {.name = "credentials_create", .access = kManage, .body_limit = kBody}, [this](HttpRequest& r) { return create(r); });
-  api.del("/devices/{device}/credentials/{id}", {.name = "credential_revoke", .access = kManage}, [this](HttpRequest& r) { return revoke(r); });
-  api.get("/ingest-keys", {.name = "ingest_keys_list", .access = kManage}, [this](HttpRequest& r) { return list_keys(r); });
-  api.post("/ingest-keys", {.name = "ingest_keys_create", .access = kManage, .body_limit = kBody}, [this](HttpRequest& r) { return create_key(r); });
-  api.del("/ingest-keys/{id}", {.name = "ingest_key_revoke", .access = kManage}, [this](HttpRequest& r) { return revoke_key(r); });
-  api.post("/connect", {.name = "connect", .access = kManage, .body_limit = kBody}, [this](HttpRequest& r) { return connect(r); });
+  api.get("/devices/{device}/credentials", {.name = "credentials_list", .access = kManage},
+          [this](HttpRequest& r) { return list(r); });
+  api.post("/devices/{device}/credentials", {.name = "credentials_create", .access = kManage, .body_limit = kBody},
+           [this](HttpRequest& r) { return create(r); });
+  api.del("/devices/{device}/credentials/{id}", {.name = "credential_revoke", .access = kManage},
+          [this](HttpRequest& r) { return revoke(r); });
+  api.get("/ingest-keys", {.name = "ingest_keys_list", .access = kManage},
+          [this](HttpRequest& r) { return list_keys(r); });
+  api.post("/ingest-keys", {.name = "ingest_keys_create", .access = kManage, .body_limit = kBody},
+           [this](HttpRequest& r) { return create_key(r); });
+  api.del("/ingest-keys/{id}", {.name = "ingest_key_revoke", .access = kManage},
+          [this](HttpRequest& r) { return revoke_key(r); });
+  api.post("/connect", {.name = "connect", .access = kManage, .body_limit = kBody},
+           [this](HttpRequest& r) { return connect(r); });
 }
 
 Async<HttpResponse> CredentialRoutes::list(HttpRequest& request) {
@@ -134,7 +141,8 @@ Async<HttpResponse> CredentialRoutes::create_key(HttpRequest& request) {
   CO_DO(input.only({"name", "create_devices"}));
   CO_TRY(auto name, input.required_text("name"));
   CO_TRY(const auto create_devices, input.boolean("create_devices"));
-  CO_TRY(const auto issued, co_await credentials_.create_ingest_key(tenant_of(request), std::move(name), create_devices.value_or(false)));
+  CO_TRY(const auto issued,
+         co_await credentials_.create_ingest_key(tenant_of(request), std::move(name), create_devices.value_or(false)));
   std::string body;
   append_key_open(body, issued.key);
   body += R"(,"key":)";
@@ -166,8 +174,8 @@ Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
   append_json_string(reading, device.device);
   reading += R"(,"metrics":)" + payload + "}";
   const std::string mosquitto = "mosquitto_pub -h " + host + " -p " + std::to_string(mqtt_port) + " -q 1 -u " +
-                                shell_word(device.device) + " -P " + issued.token + " -t " + shell_word(topic) + " -m " +
-                                shell_word(payload);
+                                shell_word(device.device) + " -P " + issued.token + " -t " + shell_word(topic) +
+                                " -m " + shell_word(payload);
   const std::string curl = "curl " + url + " -H 'Authorization: Bearer " + issued.token +
                            "' -H 'Content-Type: application/json' -d " + shell_word(reading);
 

@@ -14,7 +14,8 @@ namespace flux::gateway {
 class CredentialRoutes {
  public:
   /// `mqtt_port` is asked once the endpoint listens.
-  CredentialRoutes(auth::Credentials& credentials, registry::Registry& registry, std::function<std::uint16_t()> mqtt_port)
+  CredentialRoutes(auth::Credentials& credentials, registry::Registry& registry,
+                   std::function<std::uint16_t()> mqtt_port)
       : credentials_(credentials), registry_(registry), mqtt_port_(std::move(mqtt_port)) {}
   void mount(net::Router::Group api);
 

@@ -22,7 +22,8 @@ Result<Aggregate> parse_aggregate(std::string_view text) {
   using enum Aggregate;
   for (const Aggregate aggregate : {count, sum, min, max, mean, first, last})
     if (text == store::to_string(aggregate)) return aggregate;
-  return bad("aggregate", "'" + std::string(text) + "' is no aggregate: expected mean, min, max, sum, count, first or last");
+  return bad("aggregate",
+             "'" + std::string(text) + "' is no aggregate: expected mean, min, max, sum, count, first or last");
 }
 
 Result<> parse_fill(std::string_view text, Query& query) {
@@ -243,8 +244,9 @@ Result<QueryRequest> parse_query_parameters(const std::vector<std::pair<std::str
     } else if (name == "epoch") {
       TRY(request.epoch, parse_epoch(value));
     } else {
-      return bad(name, "unknown parameter: expected device, metric, label, tag, measurement, database, from, to, window, "
-                       "offset, aggregate, fill, group_by, order, limit, cursor or epoch");
+      return bad(name,
+                 "unknown parameter: expected device, metric, label, tag, measurement, database, from, to, window, "
+                 "offset, aggregate, fill, group_by, order, limit, cursor or epoch");
     }
   }
   return finish(std::move(request), width, offset);
@@ -319,8 +321,9 @@ Result<QueryRequest> parse_query_body(std::string_view text, TenantId tenant, Ti
       TRY(const auto epoch, text_of(value, key));
       TRY(request.epoch, parse_epoch(epoch));
     } else {
-      return bad(key, "unknown field: expected select, range, window, offset, aggregates, fill, group_by, order, limit, "
-                      "cursor or epoch");
+      return bad(key,
+                 "unknown field: expected select, range, window, offset, aggregates, fill, group_by, order, limit, "
+                 "cursor or epoch");
     }
   }
   return finish(std::move(request), width, offset);

@@ -44,7 +44,7 @@ class QueryWriter {
   std::string text_;
   Epoch epoch_;
   std::vector<store::Aggregate> aggregates_;
-  bool open_ = false;         // a series' points are open
+  bool open_ = false;  // a series' points are open
   bool first_point_ = true;
 };
 

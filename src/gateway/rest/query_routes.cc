@@ -15,7 +15,8 @@ using net::HttpRequest;
 using net::HttpResponse;
 
 constexpr const char* kRead = "read";
-constexpr std::array<std::string_view, 4> kEventTypes{"device_silent", "device_online", "device_discovered", "metric_discovered"};
+constexpr std::array<std::string_view, 4> kEventTypes{"device_silent", "device_online", "device_discovered",
+                                                      "metric_discovered"};
 
 HttpResponse page_answer(std::string_view name, const TopicPage& page) {
   std::string body = "{\"";
@@ -36,8 +37,10 @@ HttpResponse page_answer(std::string_view name, const TopicPage& page) {
 
 void QueryRoutes::mount(net::Router::Group api) {
   api.get("/query", {.name = "query", .access = kRead}, [this](HttpRequest& r) { return query(r); });
-  api.post("/query", {.name = "query_model", .access = kRead, .body_limit = 1 << 20}, [this](HttpRequest& r) { return query_model(r); });
-  api.get("/dead-letters", {.name = "dead_letters", .access = kRead}, [this](HttpRequest& r) { return dead_letters(r); });
+  api.post("/query", {.name = "query_model", .access = kRead, .body_limit = 1 << 20},
+           [this](HttpRequest& r) { return query_model(r); });
+  api.get("/dead-letters", {.name = "dead_letters", .access = kRead},
+          [this](HttpRequest& r) { return dead_letters(r); });
   api.get("/events", {.name = "events", .access = kRead}, [this](HttpRequest& r) { return events(r); });
 }
 
@@ -75,10 +78,13 @@ Async<HttpResponse> QueryRoutes::dead_letters(HttpRequest& request) {
 Async<HttpResponse> QueryRoutes::events(HttpRequest& request) {
   CO_DO(only_parameters(request, {"device", "type", "limit", "cursor"}));
   CO_TRY(auto page, page_of(request));
-  TopicFilter filter{.tenant = caller(request).tenant(), .device = request.query("device").value_or(""), .types = list_of(request, "type")};
+  TopicFilter filter{.tenant = caller(request).tenant(),
+                     .device = request.query("device").value_or(""),
+                     .types = list_of(request, "type")};
   for (const std::string& type : filter.types)
     if (std::ranges::find(kEventTypes, type) == kEventTypes.end())
-      co_return fail(ErrorCode::invalid_argument, "expected device_silent, device_online, device_discovered or metric_discovered", "type");
+      co_return fail(ErrorCode::invalid_argument,
+                     "expected device_silent, device_online, device_discovered or metric_discovered", "type");
   auto read = [this, filter = std::move(filter), page = std::move(page)] {
     return read_topic(bus_, bus::Topic::device_events, filter, page.limit, page.cursor);
   };

@@ -115,7 +115,8 @@ class Reading {
   std::shared_ptr<Channel> channel_;
 };
 
-void run(const query::Executor& executor, const QueryRequest& request, const QueryRunOptions& options, Channel& channel) {
+void run(const query::Executor& executor, const QueryRequest& request, const QueryRunOptions& options,
+         Channel& channel) {
   QueryWriter writer(request);
   bool read = true;
   auto outcome = executor.run(request.query, channel.stop_token(), [&](query::Chunk&& chunk) {
@@ -134,8 +135,8 @@ void run(const query::Executor& executor, const QueryRequest& request, const Que
   channel.finish({});
 }
 
-Async<void> pump(std::shared_ptr<Reading> reading, std::shared_ptr<runtime::Timer> /*keeps ticking*/,
-                 std::string first, net::BodyWriter& out) {
+Async<void> pump(std::shared_ptr<Reading> reading, std::shared_ptr<runtime::Timer> /*keeps ticking*/, std::string first,
+                 net::BodyWriter& out) {
   CO_DO(co_await out.write(std::move(first)));
   for (;;) {
     CO_TRY(auto piece, co_await (*reading)->next());
@@ -147,8 +148,7 @@ Async<void> pump(std::shared_ptr<Reading> reading, std::shared_ptr<runtime::Time
 }  // namespace
 
 Async<net::HttpResponse> answer_query(std::shared_ptr<const query::Executor> executor, runtime::Workers& workers,
-                                      QueryRequest request, QueryRunOptions options,
-                                      runtime::CancelToken cancelled) {
+                                      QueryRequest request, QueryRunOptions options, runtime::CancelToken cancelled) {
   auto channel = std::make_shared<Channel>(options.buffered_bytes);
   auto reading = std::make_shared<Reading>(channel);
   const auto gone = cancelled.on_cancel([channel] { channel->abandon(); });

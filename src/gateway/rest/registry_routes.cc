@@ -98,27 +98,41 @@ void RegistryRoutes::mount(net::Router::Group api) {
 
 void RegistryRoutes::mount_devices(net::Router::Group& api) {
   api.get("/devices", {.name = "devices_list", .access = kRead}, [this](HttpRequest& r) { return list_devices(r); });
-  api.post("/devices", {.name = "devices_create", .access = kManage, .body_limit = kBody}, [this](HttpRequest& r) { return create_device(r); });
-  api.get("/devices/{device}", {.name = "device_get", .access = kRead}, [this](HttpRequest& r) { return get_device(r); });
-  api.patch("/devices/{device}", {.name = "device_patch", .access = kManage, .body_limit = kBody}, [this](HttpRequest& r) { return patch_device(r); });
-  api.del("/devices/{device}", {.name = "device_delete", .access = kManage}, [this](HttpRequest& r) { return delete_device(r); });
-  api.get("/devices/{device}/latest", {.name = "device_latest", .access = kRead}, [this](HttpRequest& r) { return latest(r); });
+  api.post("/devices", {.name = "devices_create", .access = kManage, .body_limit = kBody},
+           [this](HttpRequest& r) { return create_device(r); });
+  api.get("/devices/{device}", {.name = "device_get", .access = kRead},
+          [this](HttpRequest& r) { return get_device(r); });
+  api.patch("/devices/{device}", {.name = "device_patch", .access = kManage, .body_limit = kBody},
+            [this](HttpRequest& r) { return patch_device(r); });
+  api.del("/devices/{device}", {.name = "device_delete", .access = kManage},
+          [this](HttpRequest& r) { return delete_device(r); });
+  api.get("/devices/{device}/latest", {.name = "device_latest", .access = kRead},
+          [this](HttpRequest& r) { return latest(r); });
 }
 
 void RegistryRoutes::mount_profiles(net::Router::Group& api) {
   api.get("/profiles", {.name = "profiles_list", .access = kRead}, [this](HttpRequest& r) { return list_profiles(r); });
-  api.post("/profiles", {.name = "profiles_create", .access = kManage, .body_limit = kBody}, [this](HttpRequest& r) { return create_profile(r); });
-  api.get("/profiles/{profile}", {.name = "profile_get", .access = kRead}, [this](HttpRequest& r) { return get_profile(r); });
-  api.put("/profiles/{profile}", {.name = "profile_put", .access = kManage, .body_limit = kBody}, [this](HttpRequest& r) { return put_profile(r); });
-  api.del("/profiles/{profile}", {.name = "profile_delete", .access = kManage}, [this](HttpRequest& r) { return delete_profile(r); });
+  api.post("/profiles", {.name = "profiles_create", .access = kManage, .body_limit = kBody},
+           [this](HttpRequest& r) { return create_profile(r); });
+  api.get("/profiles/{profile}", {.name = "profile_get", .access = kRead},
+          [this](HttpRequest& r) { return get_profile(r); });
+  api.put("/profiles/{profile}", {.name = "profile_put", .access = kManage, .body_limit = kBody},
+          [this](HttpRequest& r) { return put_profile(r); });
+  api.del("/profiles/{profile}", {.name = "profile_delete", .access = kManage},
+          [this](HttpRequest& r) { return delete_profile(r); });
 }
 
 void RegistryRoutes::mount_dashboards(net::Router::Group& api) {
-  api.get("/dashboards", {.name = "dashboards_list", .access = kRead}, [this](HttpRequest& r) { return list_dashboards(r); });
-  api.post("/dashboards", {.name = "dashboards_create", .access = kBoards, .body_limit = kBody}, [this](HttpRequest& r) { return create_dashboard(r); });
-  api.get("/dashboards/{id}", {.name = "dashboard_get", .access = kRead}, [this](HttpRequest& r) { return get_dashboard(r); });
-  api.put("/dashboards/{id}", {.name = "dashboard_put", .access = kBoards, .body_limit = kBody}, [this](HttpRequest& r) { return put_dashboard(r); });
-  api.del("/dashboards/{id}", {.name = "dashboard_delete", .access = kBoards}, [this](HttpRequest& r) { return delete_dashboard(r); });
+  api.get("/dashboards", {.name = "dashboards_list", .access = kRead},
+          [this](HttpRequest& r) { return list_dashboards(r); });
+  api.post("/dashboards", {.name = "dashboards_create", .access = kBoards, .body_limit = kBody},
+           [this](HttpRequest& r) { return create_dashboard(r); });
+  api.get("/dashboards/{id}", {.name = "dashboard_get", .access = kRead},
+          [this](HttpRequest& r) { return get_dashboard(r); });
+  api.put("/dashboards/{id}", {.name = "dashboard_put", .access = kBoards, .body_limit = kBody},
+          [this](HttpRequest& r) { return put_dashboard(r); });
+  api.del("/dashboards/{id}", {.name = "dashboard_delete", .access = kBoards},
+          [this](HttpRequest& r) { return delete_dashboard(r); });
 }
 
 Async<std::vector<std::vector<store::LastPoint>>> RegistryRoutes::latest_of(TenantId tenant,
@@ -126,13 +140,20 @@ Async<std::vector<std::vector<store::LastPoint>>> RegistryRoutes::latest_of(Tena
   auto look = [this, tenant, devices = std::move(devices)]() -> Result<std::vector<std::vector<store::LastPoint>>> {
     std::vector<std::vector<store::LastPoint>> found(devices.size());
     if (devices.empty()) return found;
-    store::SeriesSelector selector{.tenant = tenant, .database = "default", .retention_policy = {}, .measurements = {"telemetry"}, .devices = devices, .fields = {}, .tags = {}};
+    store::SeriesSelector selector{.tenant = tenant,
+                                   .database = "default",
+                                   .retention_policy = {},
+                                   .measurements = {"telemetry"},
+                                   .devices = devices,
+                                   .fields = {},
+                                   .tags = {}};
     std::ranges::sort(selector.devices);
     TRY(auto points, store_.latest(selector));
     std::unordered_map<std::string_view, std::size_t> index;
     for (std::size_t i = 0; i < devices.size(); ++i) index.emplace(devices[i], i);
     for (store::LastPoint& point : points)
-      if (const auto at = index.find(point.series->device); at != index.end()) found[at->second].push_back(std::move(point));
+      if (const auto at = index.find(point.series->device); at != index.end())
+        found[at->second].push_back(std::move(point));
     return found;
   };
   co_return co_await workers_.run(std::move(look));
@@ -275,7 +296,8 @@ Async<HttpResponse> RegistryRoutes::list_dashboards(HttpRequest& request) {
 
 Async<HttpResponse> RegistryRoutes::create_dashboard(HttpRequest& request) {
   CO_TRY(auto input, parse_dashboard(request.body()));
-  CO_TRY(const auto made, co_await registry_.create_dashboard(tenant_of(request), std::move(input.title), std::move(input.document)));
+  CO_TRY(const auto made,
+         co_await registry_.create_dashboard(tenant_of(request), std::move(input.title), std::move(input.document)));
   co_return dashboard_answer(201, made).header("Location", "/api/v1/dashboards/" + net::percent_encode(made.id));
 }
 
@@ -289,7 +311,8 @@ Async<HttpResponse> RegistryRoutes::put_dashboard(HttpRequest& request) {
   CO_TRY(const auto version, expected_version(request));
   CO_TRY(auto input, parse_dashboard(request.body()));
   std::string id(request.param("id"));
-  auto kept = co_await registry_.put_dashboard(tenant_of(request), std::move(id), version, std::move(input.title), std::move(input.document));
+  auto kept = co_await registry_.put_dashboard(tenant_of(request), std::move(id), version, std::move(input.title),
+                                               std::move(input.document));
   // RFC 9110: a precondition that does not hold is 412, where the code alone would say 409.
   if (!kept && kept.error().code == ErrorCode::already_exists)
     co_return HttpResponse::error(412, to_string(kept.error().code), kept.error().message, kept.error().field);

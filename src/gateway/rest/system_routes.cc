@@ -32,7 +32,8 @@ void append_or_null(std::string& out, const std::optional<std::string>& text) {
 void SystemRoutes::mount(net::Router::Group open, net::Router::Group api, net::Router::Group root_with_access) {
   // Components and their reasons may name files and hosts, so callers without a credential learn the state only.
   const auto health = [](bool good, std::string_view word) {
-    return HttpResponse::json(good ? 200 : 503, R"({"status":")" + std::string(word) + "\"}").header("Cache-Control", "no-store");
+    return HttpResponse::json(good ? 200 : 503, R"({"status":")" + std::string(word) + "\"}")
+        .header("Cache-Control", "no-store");
   };
   open.get("/healthz", {.name = "healthz"}, [this, health](HttpRequest&, net::Responder responder) {
     responder.send(health(health_.live(), observe::to_string(health_.worst())));
@@ -41,18 +42,21 @@ void SystemRoutes::mount(net::Router::Group open, net::Router::Group api, net::R
     const bool ready = health_.ready();
     responder.send(health(ready, ready ? "ready" : observe::to_string(health_.phase())));
   });
-  root_with_access.get("/metrics", {.name = "metrics", .access = "read"}, [this](HttpRequest&, net::Responder responder) {
-    HttpResponse response = HttpResponse::text(200, metrics_.render());
-    response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-    responder.send(std::move(response));
-  });
-  root_with_access.get("/api/openapi.json", {.name = "openapi", .access = kSignedIn}, [](HttpRequest& request, net::Responder responder) {
-    responder.send(openapi_document().respond(request));
-  });
+  root_with_access.get("/metrics", {.name = "metrics", .access = "read"},
+                       [this](HttpRequest&, net::Responder responder) {
+                         HttpResponse response = HttpResponse::text(200, metrics_.render());
+                         response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
+                         responder.send(std::move(response));
+                       });
+  root_with_access.get(
+      "/api/openapi.json", {.name = "openapi", .access = kSignedIn},
+      [](HttpRequest& request, net::Responder responder) { responder.send(openapi_document().respond(request)); });
   api.get("/system", {.name = "system", .access = "read"}, [this](HttpRequest& r) { return system(r); });
   api.get("/demo", {.name = "demo_get", .access = "read"}, [this](HttpRequest& r) { return get_demo(r); });
-  api.post("/demo", {.name = "demo_start", .access = "manage_system"}, [this](HttpRequest& r) { return start_demo(r); });
-  api.del("/demo", {.name = "demo_remove", .access = "manage_system"}, [this](HttpRequest& r) { return remove_demo(r); });
+  api.post("/demo", {.name = "demo_start", .access = "manage_system"},
+           [this](HttpRequest& r) { return start_demo(r); });
+  api.del("/demo", {.name = "demo_remove", .access = "manage_system"},
+          [this](HttpRequest& r) { return remove_demo(r); });
 }
 
 Async<HttpResponse> SystemRoutes::system(HttpRequest&) {
@@ -95,13 +99,15 @@ Async<HttpResponse> SystemRoutes::get_demo(HttpRequest&) {
 }
 
 Async<HttpResponse> SystemRoutes::start_demo(HttpRequest&) {
-  if (demo_ == nullptr) co_return fail(ErrorCode::unavailable, "this process does not run the role edge, which plays the demo site");
+  if (demo_ == nullptr)
+    co_return fail(ErrorCode::unavailable, "this process does not run the role edge, which plays the demo site");
   CO_TRY(const auto status, co_await demo_->start_site());
   co_return demo_answer(202, status);
 }
 
 Async<HttpResponse> SystemRoutes::remove_demo(HttpRequest&) {
-  if (demo_ == nullptr) co_return fail(ErrorCode::unavailable, "this process does not run the role edge, which plays the demo site");
+  if (demo_ == nullptr)
+    co_return fail(ErrorCode::unavailable, "this process does not run the role edge, which plays the demo site");
   CO_DO(co_await demo_->remove());
   co_return HttpResponse::empty(204);
 }

@@ -23,9 +23,9 @@ struct Item {
 /// One partition, read backwards: `items` is its newest stretch that is not given out yet, newest last.
 struct Lane {
   PartitionId partition;
-  Offset first;         // oldest record kept
-  Offset upper;         // everything at and above was looked at (and is in `items` or given out)
-  Offset given;         // everything at and above was given out or passed over for good
+  Offset first;                           // oldest record kept
+  Offset upper;                           // everything at and above was looked at (and is in `items` or given out)
+  Offset given;                           // everything at and above was given out or passed over for good
   std::uint64_t stretch = kFewestAtOnce;  // records to read at once: grows while nothing is found
   std::vector<Item> items;
 
@@ -33,7 +33,8 @@ struct Lane {
 };
 
 std::unexpected<Error> bad_cursor() {
-  return fail(ErrorCode::invalid_argument, "not a cursor: expected the value of 'next' from the answer before", "cursor");
+  return fail(ErrorCode::invalid_argument, "not a cursor: expected the value of 'next' from the answer before",
+              "cursor");
 }
 
 /// `0-812.1-77`: per partition, the offset that the next page stays below.
@@ -68,7 +69,8 @@ Result<> decode(std::string_view cursor, std::vector<Lane>& lanes) {
 bool wanted(json& event, const TopicFilter& filter) {
   if (!event.is_object() || event.value("tenant", std::uint32_t{0}) != filter.tenant.value) return false;
   if (!filter.device.empty() && event.value("device", std::string()) != filter.device) return false;
-  if (!filter.types.empty() && std::ranges::find(filter.types, event.value("type", std::string())) == filter.types.end())
+  if (!filter.types.empty() &&
+      std::ranges::find(filter.types, event.value("type", std::string())) == filter.types.end())
     return false;
   if (filter.from != Time::min() || filter.to != Time::max()) {
     const auto at = parse_rfc3339(event.value("received_at", event.value("time", std::string())));
@@ -120,11 +122,16 @@ Result<TopicPage> read_topic(bus::Bus& bus, bus::Topic topic, const TopicFilter&
   std::vector<Lane> lanes;
   for (std::size_t p = 0; p < bus.partition_count(); ++p) {
     const PartitionId partition{static_cast<std::uint16_t>(p)};
-    if (!filter.device.empty() && partition != partition_of(bucket_of(filter.tenant, filter.device), bus.partition_count()))
+    if (!filter.device.empty() &&
+        partition != partition_of(bucket_of(filter.tenant, filter.device), bus.partition_count()))
       continue;
     TRY(const auto info, bus.info(topic, partition));
-    lanes.push_back({.partition = partition, .first = info.first, .upper = info.end, .given = info.end,
-                     .stretch = std::clamp<std::uint64_t>(limit, kFewestAtOnce, kMostAtOnce), .items = {}});
+    lanes.push_back({.partition = partition,
+                     .first = info.first,
+                     .upper = info.end,
+                     .given = info.end,
+                     .stretch = std::clamp<std::uint64_t>(limit, kFewestAtOnce, kMostAtOnce),
+                     .items = {}});
   }
   DO(cursor.empty() ? Result<>{} : decode(cursor, lanes));
   // What retention removed since the page before is simply gone.
@@ -139,7 +146,8 @@ Result<TopicPage> read_topic(bus::Bus& bus, bus::Topic topic, const TopicFilter&
         TRY(const std::size_t more, extend(bus, topic, filter, lane));
         looked += more;
       }
-      if (!lane.items.empty() && (newest == nullptr || lane.items.back().appended_at > newest->items.back().appended_at))
+      if (!lane.items.empty() &&
+          (newest == nullptr || lane.items.back().appended_at > newest->items.back().appended_at))
         newest = &lane;
     }
     if (newest == nullptr) break;

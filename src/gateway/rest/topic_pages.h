@@ -26,9 +26,9 @@ struct TopicPage {
   std::string next;                ///< cursor; empty: that was all
 };
 
-/// Reads the newest events of a topic straight from the log, backwards, page by page. A page may come short, even empty,
-/// with a cursor when much had to be looked through. Blocks: for a worker.
-/// `invalid_argument` with field `cursor` for one that is not ours.
+/// Reads the newest events of a topic straight from the log, backwards, page by page. A page may come short, even
+/// empty, with a cursor when much had to be looked through. Blocks: for a worker. `invalid_argument` with field
+/// `cursor` for one that is not ours.
 Result<TopicPage> read_topic(bus::Bus& bus, bus::Topic topic, const TopicFilter& filter, std::size_t limit,
                              std::string_view cursor);
 

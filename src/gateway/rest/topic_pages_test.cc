@@ -9,10 +9,12 @@ namespace {
 
 class TopicPages : public testing::Test {
  protected:
-  void add(PartitionId partition, std::uint32_t tenant, const std::string& device, const std::string& type, int number) {
+  void add(PartitionId partition, std::uint32_t tenant, const std::string& device, const std::string& type,
+           int number) {
     bus_->set_time(Time{number * 1'000'000'000LL});
-    const std::string text = R"({"tenant":)" + std::to_string(tenant) + R"(,"device":")" + device + R"(","type":")" + type +
-                             R"(","time":")" + to_rfc3339(Time{number * 1'000'000'000LL}) + R"(","n":)" + std::to_string(number) + "}";
+    const std::string text = R"({"tenant":)" + std::to_string(tenant) + R"(,"device":")" + device + R"(","type":")" +
+                             type + R"(","time":")" + to_rfc3339(Time{number * 1'000'000'000LL}) + R"(","n":)" +
+                             std::to_string(number) + "}";
     bus::Record record;
     record.kind = bus::RecordKind::event;
     record.payload = std::make_shared<const std::string>(text);
@@ -53,17 +55,21 @@ TEST_F(TopicPages, ADeviceIsReadFromItsPartitionOnly) {
   add(home, 1, "other", "a", 2);
   add(home, 1, device, "a", 3);
   EXPECT_EQ(numbers({.tenant = {1}, .device = device, .types = {}}, 1), (std::vector<int>{3, 1}));
-  EXPECT_EQ(numbers({.tenant = {1}, .device = device, .types = {}, .from = Time{2'000'000'000}}, 10), (std::vector<int>{3}));
+  EXPECT_EQ(numbers({.tenant = {1}, .device = device, .types = {}, .from = Time{2'000'000'000}}, 10),
+            (std::vector<int>{3}));
 }
 
 TEST_F(TopicPages, RefusesCursorsThatAreNotOurs) {
   add({0}, 1, "d", "a", 1);
-  for (const char* cursor : {"x", "0-", "0-5", "0-0.1-0", "0-0.1-0.2-0.3-0", "1-0.0-0.2-0", "-", "0-0.1-0.2-99999999999999999999"}) {
-    const auto page = read_topic(*bus_, bus::Topic::device_events, {.tenant = {1}, .device = {}, .types = {}}, 10, cursor);
+  for (const char* cursor :
+       {"x", "0-", "0-5", "0-0.1-0", "0-0.1-0.2-0.3-0", "1-0.0-0.2-0", "-", "0-0.1-0.2-99999999999999999999"}) {
+    const auto page =
+        read_topic(*bus_, bus::Topic::device_events, {.tenant = {1}, .device = {}, .types = {}}, 10, cursor);
     ASSERT_FALSE(page) << cursor;
     EXPECT_EQ(page.error().field, "cursor");
   }
-  EXPECT_TRUE(read_topic(*bus_, bus::Topic::device_events, {.tenant = {1}, .device = {}, .types = {}}, 10, "0-0.1-0.2-0"));
+  EXPECT_TRUE(
+      read_topic(*bus_, bus::Topic::device_events, {.tenant = {1}, .device = {}, .types = {}}, 10, "0-0.1-0.2-0"));
 }
 
 }  // namespace

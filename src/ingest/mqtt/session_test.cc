@@ -347,7 +347,7 @@ TEST_P(MqttBoth, reads_no_further_while_the_log_is_slow) {
     const std::size_t took = client.socket.send_some(chunk);
     chunk.erase(0, took);
     if (took == 0 && node.metric("fluxgate_ingest_pauses_total") >= 1) {
-      ::usleep(20'000);
+      ::usleep(20'000);  // pace: a server that wrongly reads on would do so meanwhile
       if (client.socket.send_some(chunk.substr(0, 1)) == 0) break;  // still no room: the server has stopped reading
       chunk.erase(0, 1);
     }

@@ -69,8 +69,7 @@ ProfileChanged get_profile_changed(Unpacker& in) {
     const std::uint8_t type = in.byte();
     if (type < static_cast<std::uint8_t>(ValueType::float64) || type > static_cast<std::uint8_t>(ValueType::string))
       in.fail();
-    else
-      rule.type = static_cast<ValueType>(type);
+    else rule.type = static_cast<ValueType>(type);
     rule.unit = in.text();
     rule.min = in.optional_real();
     rule.max = in.optional_real();
@@ -236,11 +235,12 @@ Result<ControlRecord> decode(std::string_view bytes) {
     case 6: record = get_tick(in); break;
     case 7: record = get_rules_changed(in); break;
     default:
-      return fail(ErrorCode::corrupt, "a control record of kind " + std::to_string(kind) + ", this program knows 1 to 7");
+      return fail(ErrorCode::corrupt,
+                  "a control record of kind " + std::to_string(kind) + ", this program knows 1 to 7");
   }
   if (!in.ok()) {
-    return fail(ErrorCode::corrupt,
-                "a control record (" + std::string(kind_name(record)) + ") broken at byte " + std::to_string(in.position()));
+    return fail(ErrorCode::corrupt, "a control record (" + std::string(kind_name(record)) + ") broken at byte " +
+                                        std::to_string(in.position()));
   }
   if (in.left() != 0) {
     return fail(ErrorCode::corrupt, "a control record (" + std::string(kind_name(record)) + ") with " +
@@ -260,7 +260,8 @@ std::string encode(std::span<const ControlRecord> records) {
 
 Result<std::vector<ControlRecord>> decode_all(std::string_view bytes) {
   std::vector<ControlRecord> records;
-  if (bytes.size() < 2 || static_cast<std::uint8_t>(bytes[0]) != kFormat || static_cast<std::uint8_t>(bytes[1]) != kSeveral) {
+  if (bytes.size() < 2 || static_cast<std::uint8_t>(bytes[0]) != kFormat ||
+      static_cast<std::uint8_t>(bytes[1]) != kSeveral) {
     TRY(ControlRecord single, decode(bytes));
     records.push_back(std::move(single));
     return records;
@@ -280,8 +281,9 @@ Result<std::vector<ControlRecord>> decode_all(std::string_view bytes) {
 }
 
 std::string_view kind_name(const ControlRecord& record) {
-  static constexpr std::string_view kNames[] = {"profile_changed", "profile_removed", "device_changed", "device_removed",
-                                                "erase_readings",  "tick",            "rules_changed"};
+  static constexpr std::string_view kNames[] = {"profile_changed", "profile_removed", "device_changed",
+                                                "device_removed",  "erase_readings",  "tick",
+                                                "rules_changed"};
   return kNames[record.index()];
 }
 

@@ -24,10 +24,10 @@ namespace flux::wire::control {
 struct MetricRule {
   std::string name;
   ValueType type = ValueType::float64;
-  std::string unit;                ///< empty: none
-  std::optional<double> min;       ///< a reading below is refused
-  std::optional<double> max;       ///< a reading above is refused
-  bool allow_non_finite = false;   ///< NaN and infinities are readings
+  std::string unit;               ///< empty: none
+  std::optional<double> min;      ///< a reading below is refused
+  std::optional<double> max;      ///< a reading above is refused
+  bool allow_non_finite = false;  ///< NaN and infinities are readings
   friend bool operator==(const MetricRule&, const MetricRule&) = default;
 };
 
@@ -36,7 +36,7 @@ struct ProfileChanged {
   TenantId tenant;
   std::uint64_t version = 0;
   std::string profile;
-  std::string name;                      ///< empty: none
+  std::string name;  ///< empty: none
   std::vector<MetricRule> metrics;
   std::optional<Duration> silent_after;  ///< 0: never silent; none: the default
   std::vector<Tag> labels;               ///< sorted by key; a device's own label of the same key wins
@@ -63,8 +63,8 @@ struct DeviceChanged {
   TenantId tenant;
   std::uint64_t version = 0;
   std::string device;
-  std::string name;      ///< empty: none
-  std::string profile;   ///< empty: none
+  std::string name;     ///< empty: none
+  std::string profile;  ///< empty: none
   std::vector<Tag> labels;
   std::optional<Location> location;
   std::vector<std::pair<std::string, std::string>> units;  ///< metric, unit: these win over the profile's
@@ -105,16 +105,16 @@ struct Tick {
 /// The settings of processing in force from here on. They are a record, so that a replay under another configuration
 /// still makes what was made the first time.
 struct RulesChanged {
-  Duration silent_after = 10_min;        ///< without a profile that says more; 0: devices are never silent
-  Duration max_future = 1_h;             ///< by how much an event time may lie after the arrival
-  Duration max_age;                      ///< by how much it may lie before it; 0: any
+  Duration silent_after = 10_min;  ///< without a profile that says more; 0: devices are never silent
+  Duration max_future = 1_h;       ///< by how much an event time may lie after the arrival
+  Duration max_age;                ///< by how much it may lie before it; 0: any
   std::uint32_t max_string_bytes = 65'536;
   std::uint32_t dead_letters_per_record = 1'000;  ///< beyond it they are only counted
   friend bool operator==(const RulesChanged&, const RulesChanged&) = default;
 };
 
-using ControlRecord = std::variant<ProfileChanged, ProfileRemoved, DeviceChanged, DeviceRemoved, EraseReadings, Tick,
-                                   RulesChanged>;
+using ControlRecord =
+    std::variant<ProfileChanged, ProfileRemoved, DeviceChanged, DeviceRemoved, EraseReadings, Tick, RulesChanged>;
 
 /// Format (version 1): a byte 1, a byte with the kind (1 to 7, in the order of `ControlRecord`), then the members in
 /// the order above as `Packer` writes them. A tick at 1 s, listening since 0: `01 06 80 A8 D6 B9 07 00`.

@@ -40,7 +40,8 @@ std::vector<ControlRecord> examples() {
                     .from = Time{-5},
                     .to = Time::max()},
       Tick{Time{1'767'225'600'000'000'000}, Time::min()},
-      RulesChanged{.silent_after = 0_s, .max_future = 1_s, .max_age = 7_s, .max_string_bytes = 1, .dead_letters_per_record = 2},
+      RulesChanged{
+          .silent_after = 0_s, .max_future = 1_s, .max_age = 7_s, .max_string_bytes = 1, .dead_letters_per_record = 2},
   };
 }
 
@@ -55,8 +56,8 @@ TEST(Control, EveryKindRoundTrips) {
 TEST(Control, BytesNeverChange) {
   EXPECT_EQ(encode(Tick{Time{1'000'000'000}, Time{}}), std::string("\x01\x06\x80\xA8\xD6\xB9\x07\x00", 8));
   EXPECT_EQ(encode(DeviceRemoved{{1}, 300, "ab"}), std::string("\x01\x04\x01\xAC\x02\x02"
-                                                              "ab",
-                                                              8));
+                                                               "ab",
+                                                               8));
 }
 
 TEST(Control, EveryTruncationAndEveryTrailingByteIsRefused) {

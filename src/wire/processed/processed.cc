@@ -6,7 +6,8 @@
 namespace flux::wire {
 
 std::string_view DeviceContext::unit_of(std::string_view metric) const {
-  const auto at = std::ranges::lower_bound(units, metric, {}, [](const auto& unit) { return std::string_view(unit.first); });
+  const auto at =
+      std::ranges::lower_bound(units, metric, {}, [](const auto& unit) { return std::string_view(unit.first); });
   return at != units.end() && at->first == metric ? std::string_view(at->second) : std::string_view();
 }
 

@@ -198,14 +198,7 @@ export async function fetchReadings(
       for (const point of points) if (typeof point[0] !== 'number') point[0] = parseTime(point[0] as string);
       const known = joined.get(key);
       if (known) known.points.push(...points);
-      else
-        joined.set(key, {
-          device,
-          metric: series.metric,
-          unit: series.unit,
-          columns: series.columns,
-          points,
-        });
+      else joined.set(key, { device, metric, unit, columns, points, measurement, tags });
     }
     cursor = answer.next;
     if (!cursor) break;

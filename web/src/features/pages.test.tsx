@@ -236,7 +236,7 @@ describe('overview', () => {
       () => expect(app.called('GET /api/v1/query').some((c) => !c.query.get('window'))).toBe(true),
       find,
     );
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 500)); // pace: a socket that is slower than the answer
     app.socket.accept();
     const { id } = app.socket.subscription({ devices: ['this-machine'], metrics: ['temperature'] })!;
     app.socket.say({ op: 'subscribed', id, series: 1 });
