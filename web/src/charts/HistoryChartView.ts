@@ -32,6 +32,13 @@ interface PaneState {
   range: GlidingRange;
 }
 
+/** Readings this far apart are shown one by one. */
+function isSparse(times: Float64Array, start: number, end: number, plane: Plane, pixels: number): boolean {
+  if (end - start < 2) return true;
+  const each = (times[end - 1]! - times[start]!) / (end - start - 1);
+  return (each / (plane.to - plane.from)) * plane.width > pixels;
+}
+
 let nextKey = 0;
 
 /** History with its live end. Still views are drawn when something changed; a view that ends now moves on. */
@@ -222,7 +229,7 @@ export class HistoryChartView {
           band: trace.window > 0 && samples.lows !== samples.means,
           step: trace.step,
           width: 1.5 * ratio,
-          dots: (end - start) * 9 * ratio < plane.width,
+          dots: isSparse(samples.times, start, end, plane, 16 * ratio),
         });
       }
       ctx.strokeStyle = color;

@@ -87,8 +87,11 @@ export class Pane {
             },
           ),
           axis(
-            (_, splits, __, ___, step) =>
-              splits.map((v) => (this.empty ? '' : formatTickValue(v, step, options.unit))),
+            (u, splits, __, ___, step) =>
+              // The unit stands at the top; a label would run into it.
+              splits.map((v) =>
+                this.empty || u.valToPos(v, 'y') < 7 ? '' : formatTickValue(v, step, options.unit),
+              ),
             {
               size: VALUE_AXIS_WIDTH,
               space: (u: uPlot) => (u.height < 130 ? 22 : 38),

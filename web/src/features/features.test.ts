@@ -44,6 +44,7 @@ describe('connect', () => {
       event('reading', true),
     ]);
     expect(mended).toMatchObject({ refusal: null, readings: 2 });
+    expect([...progressOf([event('reading', true)]).passed]).toEqual(['connect', 'auth', 'reading']);
     expect(progressOf([event('reading', true), event('parse', false)]).refusal?.stage).toBe('parse');
   });
   it('suggests a name that nobody has', () => {
@@ -155,6 +156,20 @@ describe('overview', () => {
     expect(metricsOnChart(['a', 'b', 'c'], undefined, 2)).toEqual(['a']);
     expect(metricsOnChart(['a', 'b', 'c'], ['c', 'gone'], 2)).toEqual(['c']);
     expect(metricsOnChart(['a'], ['gone'], 2)).toEqual(['a']);
+    const units: Record<string, string> = {
+      cpu: '%',
+      free: 'B',
+      load: '',
+      memory: '%',
+      rx: 'B/s',
+      temperature: '°C',
+    };
+    expect(metricsOnChart(Object.keys(units), undefined, 1, (m) => units[m]!)).toEqual([
+      'cpu',
+      'memory',
+      'rx',
+      'temperature',
+    ]);
   });
   it('counts facets where the server does not', () => {
     const list = [

@@ -238,7 +238,7 @@ describe('overview', () => {
     );
     await new Promise((resolve) => setTimeout(resolve, 500)); // pace: a socket that is slower than the answer
     app.socket.accept();
-    const { id } = app.socket.subscription({ devices: ['this-machine'], metrics: ['temperature'] })!;
+    const { id } = app.socket.subscription({ devices: ['this-machine'], interval: '50ms' })!;
     app.socket.say({ op: 'subscribed', id, series: 1 });
     await waitFor(
       () =>

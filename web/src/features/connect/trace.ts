@@ -11,6 +11,9 @@ export function progressOf(events: TraceEvent[]): Progress {
   const progress: Progress = { passed: new Set(), refusal: null, readings: 0 };
   for (const event of events) {
     if (event.ok) {
+      // Whose reading arrived was connected and let in, whether the server told of it or not.
+      if (event.stage !== 'connect') progress.passed.add('connect');
+      if (event.stage !== 'connect' && event.stage !== 'auth') progress.passed.add('auth');
       progress.passed.add(event.stage);
       if (event.stage === 'reading') {
         progress.readings += 1;

@@ -19,7 +19,7 @@ import { texts } from './texts';
 export const SPANS = { '30s': 30_000, '1m': 60_000, '5m': 300_000, '15m': 900_000 } as const;
 export type Span = keyof typeof SPANS;
 export const MOST_DEVICES = 50;
-const MOST_METRICS = 6;
+const MOST_METRICS = 8;
 
 /** Metrics that can be drawn, those that most devices have first. */
 export function commonMetrics(devices: Pick<Device, 'metrics'>[]): string[] {
@@ -31,15 +31,28 @@ export function commonMetrics(devices: Pick<Device, 'metrics'>[]): string[] {
   return [...count].sort((a, b) => b[1] - a[1]).map(([name]) => name);
 }
 
-/** One device shows all it has; several show what they have in common. */
+const MOST_UNITS = 3;
+
+/** What tells most of a thing at a glance: shares, then rates, then temperatures, then the rest as they come. */
+function rankOfUnit(unit: string | null): number {
+  if (unit === '%') return 0;
+  if (unit?.endsWith('/s')) return 1;
+  return unit === '°C' ? 2 : 3;
+}
+
+/** One device shows what tells most, in a few panes; several show what they have in common. */
 export function metricsOnChart(
   available: string[],
   picked: string[] | undefined,
   deviceCount: number,
+  unitOf: (metric: string) => string | null = () => null,
 ): string[] {
   const kept = picked?.filter((m) => available.includes(m)) ?? [];
   if (kept.length) return kept;
-  return available.slice(0, deviceCount === 1 ? MOST_METRICS : 1);
+  if (deviceCount !== 1) return available.slice(0, 1);
+  const units = [...new Set(available.map(unitOf))];
+  const chosen = units.sort((a, b) => rankOfUnit(a) - rankOfUnit(b)).slice(0, MOST_UNITS);
+  return available.filter((m) => chosen.includes(unitOf(m))).slice(0, MOST_METRICS);
 }
 
 function useDevices(ids: string[]): Device[] | undefined {
@@ -80,10 +93,10 @@ export function ChartPanel({
   const loaded = useDevices(ids);
   const devices = useMemo(() => (loaded ?? []).filter((d) => ids.includes(d.device)), [loaded, ids]);
   const available = useMemo(() => commonMetrics(devices), [devices]);
-  const shown = useMemo(
-    () => metricsOnChart(available, picked, devices.length),
-    [available, picked, devices.length],
-  );
+  const shown = useMemo(() => {
+    const units = new Map(devices.flatMap((d) => d.metrics.map((m) => [m.name, m.unit] as const)));
+    return metricsOnChart(available, picked, devices.length, (m) => units.get(m) ?? null);
+  }, [available, picked, devices]);
   const single = devices.length === 1;
   const milliseconds = SPANS[span];
   const selection = { devices: devices.map((d) => d.device), metrics: shown };
@@ -121,8 +134,9 @@ export function ChartPanel({
   }, [fill, selectionKey, milliseconds]);
   useWatch(
     {
-      ...selection,
       devices: shown.length ? selection.devices : [],
+      // The legend of one device shows the values of what is not drawn, too.
+      ...(single ? {} : { metrics: shown }),
       interval: `${Math.min(250, Math.max(50, milliseconds / 1200))}ms`,
     },
     (from) => fill(selectionKey, Math.max(from - 1000, clock.now() - milliseconds)),
