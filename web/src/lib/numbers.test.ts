@@ -30,6 +30,8 @@ describe('ticks', () => {
     expect(formatTickValue(20, 20)).toBe('20');
     expect(formatTickValue(0.00025, 0.00005)).toBe('0.00025');
     expect(formatTickValue(300_000, 100_000, 'B/s')).toBe('300 kB');
+    expect([79.55e9, 79.6e9].map((v) => formatTickValue(v, 0.05e9, 'B'))).toEqual(['79.55 GB', '79.6 GB']);
+    expect([0, 500, 1500].map((v) => formatTickValue(v, 500, 'B'))).toEqual(['0 B', '500 B', '1.5 kB']);
   });
 });
 

@@ -72,19 +72,30 @@ export function formatCompact(value: number): string {
   return new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 3 }).format(value);
 }
 
-/** A label for a tick of an axis whose ticks are `step` apart. */
-export function formatTickValue(value: number, step: number, unit?: string | null): string {
-  if (isBytes(unit)) {
-    const { text, unit: scaled } = formatBytes(value);
-    return `${text.replace(/\.0$/, '')} ${scaled}`;
-  }
-  if (Math.abs(value) >= 1e5) return formatCompact(value);
+/** Least digits after the point that tell neighbours `step` apart. */
+function digitsOfStep(step: number): number {
+  if (!(step > 0)) return 2;
   let digits = 0;
   while (
     digits < 6 &&
     Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 * 10 ** digits * step
   )
     digits += 1;
+  return digits;
+}
+
+/** A label for a tick of an axis whose ticks are `step` apart. */
+export function formatTickValue(value: number, step: number, unit?: string | null): string {
+  if (isBytes(unit)) {
+    const power =
+      value === 0
+        ? 0
+        : Math.min(BYTE_UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value)) / 3)));
+    const digits = digitsOfStep(step / 1000 ** power);
+    return `${format(0, digits).format(value / 1000 ** power)} ${BYTE_UNITS[power]}`;
+  }
+  if (Math.abs(value) >= 1e5) return formatCompact(value);
+  const digits = digitsOfStep(step);
   return format(digits, digits).format(value);
 }
 
