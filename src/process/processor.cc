@@ -266,7 +266,9 @@ std::uint64_t Processor::lag() const {
 }
 
 bool Processor::settled() const {
-  return at_end_ && !outputs_waiting_ && !tick_in_flight_ &&
+  // A record of ours may have become durable since we last looked: then the log's end is further on.
+  const bool rules_to_come = rules_in_flight_ && state_.rules() != needs_.config.rules();
+  return at_end_ && lag() == 0 && !outputs_waiting_ && !tick_in_flight_ && !rules_to_come &&
          std::ranges::all_of(topics_, [](const auto& topic) { return topic->waiting() == 0; });
 }
 

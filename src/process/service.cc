@@ -96,6 +96,8 @@ Async<void> Service::start() {
 
 Async<void> Service::drain() {
   feed_->stop();
+  // What it has on its way to the log must be there before the log's end counts as reached.
+  while (feed_->running()) CO_DO(co_await runtime::sleep(1_ms));
   std::vector<runtime::Completion<>> settles;
   for (const auto& worker : workers_)
     settles.push_back(start_on(worker->shard(), worker->settle(kDrainLimit), "process drain"));

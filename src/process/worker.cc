@@ -85,7 +85,10 @@ void Worker::maintain() {
   devices_.store(processor_->state().device_count(), std::memory_order_relaxed);
 }
 
+// Both may be waiting when whoever asked has given up and stopped the worker.
+
 Async<void> Worker::settle(Duration limit) {
+  const std::shared_ptr<Worker*> self = self_;
   processor_->quiesce();
   const Duration until = shard_.now() + limit;
   while (!processor_->settled() && !processor_->fenced()) {
@@ -95,11 +98,13 @@ Async<void> Worker::settle(Duration limit) {
     }
     maintain();
     CO_DO(co_await runtime::sleep(kPoll));
+    if (*self == nullptr) co_return fail(ErrorCode::cancelled, "the worker has stopped");
   }
   co_return {};
 }
 
 Async<void> Worker::checkpoint(Duration limit) {
+  const std::shared_ptr<Worker*> self = self_;
   const Duration until = shard_.now() + limit;
   while (!processor_->checkpointed() && !processor_->fenced()) {
     if (shard_.now() > until) {
@@ -110,6 +115,7 @@ Async<void> Worker::checkpoint(Duration limit) {
     processor_->maintain(wall_now(), shard_.now());
     processor_->checkpoint();
     CO_DO(co_await runtime::sleep(kPoll));
+    if (*self == nullptr) co_return fail(ErrorCode::cancelled, "the worker has stopped");
   }
   co_return {};
 }

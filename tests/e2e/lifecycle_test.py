@@ -27,6 +27,12 @@ class Lifecycle(unittest.TestCase):
             latest = admin.get("/api/v1/devices/d/latest").json
             self.assertEqual(latest["metrics"]["v"]["value"], 1)
 
+    def test_a_stop_right_after_the_start_is_clean(self):
+        for _ in range(5):
+            with Fluxgate(own_readings=True) as flux:
+                self.assertEqual(flux.stop(), 0, flux.text())
+                self.assertNotIn("error", flux.text())
+
     def test_the_ready_file_says_where_it_serves(self):
         with Fluxgate() as flux:
             self.assertEqual(flux.ready["pid"], flux.process.pid)
