@@ -130,6 +130,7 @@ await journey('a lost connection comes back by itself, and the gap fills', async
   const bar = page.getByRole('contentinfo');
   const says = (word) => until(async () => (await bar.textContent()).startsWith(word), word);
   await says('Live');
+  await page.locator('.u-over').first().waitFor(); // the chart has its subscription
   await context.setOffline(true);
   // An open socket survives the switch in Chromium; the server ends it.
   await fetch(`${mock.url}/mock/drop`);
