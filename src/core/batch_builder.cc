@@ -39,7 +39,8 @@ struct BatchBuilder::State {
   std::size_t rows = 0;
   std::size_t readings = 0;
 
-  // The group of the row before, which most often is the group of this one.
+  // The group of the row before, which most often is the group of this one. Only a shape that its group keeps alive is
+  // remembered: the address of another may come back as another shape's.
   const Shape* recent_shape = nullptr;
   std::uint32_t recent_group = 0;
 
@@ -51,8 +52,8 @@ struct BatchBuilder::State {
       by_stem[shape->stem()].push_back(at->second);
       groups.push_back({shape, 0, false});
     }
-    recent_shape = shape.get();
     recent_group = at->second;
+    recent_shape = groups[recent_group].shape == shape ? shape.get() : nullptr;
     return recent_group;
   }
 

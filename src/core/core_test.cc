@@ -158,5 +158,24 @@ TEST(TelemetryBatch, RefusesPartsThatDoNotAddUp) {
   EXPECT_FALSE(TelemetryBatch::assemble({{shape, 1, true}}, {5, 0, 2}, "", Time{}));
 }
 
+TEST(BatchBuilder, TellsShapesApartThatComeAndGo) {
+  BatchBuilder builder;
+  for (int row = 0; row < 300; ++row) {
+    ShapeKey key;
+    key.device = "d" + std::to_string(row % 3);
+    key.fields = {{"v", row % 3 == 0 ? ValueType::boolean : ValueType::int64}};
+    // Gone after this row: the next one is likely to lie at the same address.
+    builder.add_row(std::make_shared<const Shape>(std::move(key)), Time{row})[0] = static_cast<Cell>(row % 3);
+    if (row % 2 == 0) continue;
+    key.device = "d1";
+    key.fields = {{"v", ValueType::int64}};
+    builder.add_row(std::make_shared<const Shape>(std::move(key)), Time{row})[0] = 1;
+  }
+  const BatchPtr batch = builder.seal(Time{});
+  ASSERT_EQ(batch->row_count(), 450U);
+  for (const auto& group : batch->groups())
+    for (const Cell cell : batch->column(group, 0)) EXPECT_EQ("d" + std::to_string(cell), group.shape().device());
+}
+
 }  // namespace
 }  // namespace flux
