@@ -59,7 +59,10 @@ std::size_t ShapeHead::append(const TelemetryBatch& batch, const TelemetryBatch:
     std::fill_n(data.orders.get() + to, count, order);
     for (std::size_t field = 0; field < fields; ++field) {
       const auto column = batch.column(group, field).subspan(row, count);
-      if (shape_->fields()[field].type != ValueType::string) {
+      const ValueType type = shape_->fields()[field].type;
+      if (type == ValueType::boolean) {  // whatever the bits, so that every part can be read again
+        std::ranges::transform(column, data.column(field).data() + to, [](Cell cell) { return to_cell(cell != 0); });
+      } else if (type != ValueType::string) {
         std::memcpy(data.column(field).data() + to, column.data(), count * 8);
       } else {
         for (std::size_t i = 0; i < count; ++i)
@@ -96,6 +99,7 @@ std::size_t ShapeHead::append(const TelemetryBatch& batch, const TelemetryBatch:
     if (row == times.size() || (newest.any && times[row] < newest.time)) continue;
     Cell cell = batch.column(group, field)[row];
     if (shape_->fields()[field].type == ValueType::string) cell = texts.add(batch.string(cell));
+    if (shape_->fields()[field].type == ValueType::boolean) cell = to_cell(cell != 0);
     newest = {true, times[row], received, order, cell};
   }
   return grown + texts.memory_bytes() - texts_before;
