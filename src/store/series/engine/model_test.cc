@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 
@@ -314,6 +315,7 @@ TEST(Engine, AnswersAsTheModelDoes) {
   for (int run = 0; run < runs; ++run) {
     const std::uint64_t seed = given != nullptr ? std::stoull(given) : std::random_device{}();
     SCOPED_TRACE("FLUX_SEED=" + std::to_string(seed));
+    std::printf("FLUX_SEED=%llu\n", static_cast<unsigned long long>(seed));  // an exception or a crash tells no trace
     Model model(seed);
     for (int step = 0; step < 120; ++step) {
       model.step();

@@ -1,7 +1,7 @@
 import { ActionIcon, SegmentedControl, Tooltip, useComputedColorScheme } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useCallback, useEffect, useMemo, useState } from 'react';
-import { api, type Device, take } from '@/api/client';
+import { ApiError, api, type Device, take } from '@/api/client';
 import { fetchReadings, onePerMetric } from '@/api/queries';
 import { LiveChart } from '@/charts/LiveChart';
 import type { LiveTrace } from '@/charts/LiveChartView';
@@ -59,10 +59,15 @@ function useDevices(ids: string[]): Device[] | undefined {
   const { data } = useQuery({
     queryKey: ['devices', 'charted', ids],
     queryFn: async () => {
-      const found = await Promise.allSettled(
-        ids.map((device) => take(api.GET('/api/v1/devices/{device}', { params: { path: { device } } }))),
+      const found = await Promise.all(
+        ids.map((device) =>
+          take(api.GET('/api/v1/devices/{device}', { params: { path: { device } } })).catch((error) => {
+            if (error instanceof ApiError && error.status === 404) return null; // deleted, but still in the address
+            throw error;
+          }),
+        ),
       );
-      return found.flatMap((f) => (f.status === 'fulfilled' ? [f.value] : []));
+      return found.filter((d) => d !== null);
     },
     staleTime: 30_000,
     // Until a fresh device has told what it measures.
