@@ -67,7 +67,7 @@ build_cpp() {
 }
 
 targets_like() { # PRESET PATTERN
-  ninja -C "build/$1" -t targets all | sed -n "s/^\($2\): phony\$/\1/p" | sort -u
+  ninja -C "build/$1" -t targets all | sed -n "s/^\($2\): phony\$/\1/p" | grep -v "^cmake_" | sort -u
 }
 
 run_benches() {
