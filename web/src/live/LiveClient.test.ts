@@ -160,12 +160,29 @@ describe('LiveClient', () => {
     client.subscribe({ devices: ['a'] }, {});
     last().accept();
     last().say({ op: 'pong', time: new Date().toISOString() });
-    vi.advanceTimersByTime(12_000);
-    expect(last().sent.filter((m) => m.op === 'ping')).toHaveLength(2);
     vi.advanceTimersByTime(8000);
+    expect(last().sent.filter((m) => m.op === 'ping')).toHaveLength(2);
+    vi.advanceTimersByTime(5000);
     expect(client.status.kind).not.toBe('open');
     expect(sockets[0]!.readyState).toBe(3);
     vi.advanceTimersByTime(1000);
+    expect(sockets).toHaveLength(2);
+  });
+
+  it('asks at once when the network may have changed', () => {
+    const { client, sockets, last } = make();
+    client.subscribe({ devices: ['a'] }, {});
+    last().accept();
+    last().say({ op: 'pong', time: new Date().toISOString() });
+    vi.advanceTimersByTime(1500);
+    client.probe();
+    last().say({ op: 'pong', time: new Date().toISOString() });
+    vi.advanceTimersByTime(4000);
+    expect(client.status.kind).toBe('open');
+    client.probe();
+    vi.advanceTimersByTime(3500);
+    expect(client.status.kind).not.toBe('open');
+    client.probe(); // and again when it is known to be gone
     expect(sockets).toHaveLength(2);
   });
 

@@ -59,8 +59,10 @@ export interface LiveOptions {
 const OPEN = 1;
 const FIRST_WAIT = 400;
 const LONGEST_WAIT = 15_000;
-const QUIET_BEFORE_PING = 10_000;
-const PING_TIMEOUT = 6_000;
+const QUIET_BEFORE_PING = 6_000;
+const PING_TIMEOUT = 5_000;
+const PROBE_TIMEOUT = 2_000;
+const BEAT = 1_000;
 const STEADY_PING = 30_000;
 
 interface Entry {
@@ -81,6 +83,7 @@ export class LiveClient {
   private lastHeard = 0;
   private pingSent: number | null = null;
   private lastPing = 0;
+  private pingTimeout = PING_TIMEOUT;
   private current: LiveStatus = { kind: 'idle' };
   private listeners = new Set<() => void>();
   private readonly random: () => number;
@@ -130,6 +133,12 @@ export class LiveClient {
     this.connect();
   }
 
+  /** Something may have happened to the network, or the machine slept: is the connection still there? */
+  probe(): void {
+    if (this.current.kind === 'open') this.ping(PROBE_TIMEOUT);
+    else this.reconnect();
+  }
+
   /** Signed in (again). */
   start(): void {
     if (this.current.kind === 'idle') this.connect();
@@ -156,7 +165,7 @@ export class LiveClient {
       this.set({ kind: 'open', roundTrip: null });
       this.ping();
       for (const entry of this.entries.values()) this.ask(entry);
-      this.beat = setInterval(() => this.heartbeat(), 2000);
+      this.beat = setInterval(() => this.heartbeat(), BEAT);
     };
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
@@ -219,7 +228,7 @@ export class LiveClient {
     if (this.pingSent !== null) {
       // Any frame proves the connection, even if this server does not answer pings.
       if (this.lastHeard > this.pingSent) this.pingSent = null;
-      else if (now - this.pingSent > PING_TIMEOUT) {
+      else if (now - this.pingSent > this.pingTimeout) {
         const socket = this.socket;
         this.lost(1006, true);
         socket?.close();
@@ -229,7 +238,8 @@ export class LiveClient {
     if (now - this.lastHeard > QUIET_BEFORE_PING || now - this.lastPing > STEADY_PING) this.ping();
   }
 
-  private ping(): void {
+  private ping(timeout = PING_TIMEOUT): void {
+    this.pingTimeout = timeout;
     this.pingSent = this.steady();
     this.lastPing = this.pingSent;
     this.send({ op: 'ping' });

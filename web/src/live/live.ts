@@ -27,9 +27,10 @@ export function createLive(onSessionEnded: () => void): Live {
     isSignedIn,
     onSessionEnded,
   });
-  window.addEventListener('online', () => client.reconnect());
+  window.addEventListener('online', () => client.probe());
+  window.addEventListener('offline', () => client.probe());
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden) client.reconnect();
+    if (!document.hidden) client.probe();
   });
   return { client, store: new LiveStore(client) };
 }
