@@ -1,3 +1,4 @@
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -51,6 +52,14 @@ void greet(Node& node, const Settings& settings) {
   std::fflush(stdout);
 }
 
+/// Connections and parts each hold a descriptor; the usual soft limit is for interactive programs.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);  // what we have then has to do
+}
+
 }  // namespace
 
 int run(const RunOptions& options) {
@@ -60,6 +69,7 @@ int run(const RunOptions& options) {
   config::Registry registry;
   if (auto read = read_settings(node_options.settings, registry, options); !read) return complain(read.error());
   const Settings settings = node_options.settings;
+  raise_descriptor_limit();
   if (auto logging = log::start(settings.log); !logging) return complain(logging.error());
 
   auto node = Node::start(std::move(node_options));
