@@ -54,7 +54,8 @@ wire::control::ControlRecord control_record(const registry::Change& change) {
     case Kind::profile_removed:
       return wire::control::ProfileRemoved{.tenant = change.tenant, .version = change.version, .profile = change.key};
     case Kind::device_removed:
-      return wire::control::DeviceRemoved{.tenant = change.tenant, .version = change.version, .device = change.key};
+      return wire::control::DeviceRemoved{
+          .tenant = change.tenant, .version = change.version, .device = change.key, .removed_at = wall_now()};
     case Kind::device_set: break;
   }
   wire::control::DeviceChanged record{.tenant = change.tenant, .version = change.version, .device = change.key};

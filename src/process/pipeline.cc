@@ -2,6 +2,7 @@
 
 #include "process/discovery.h"
 #include "process/enrichment.h"
+#include "process/removal.h"
 #include "process/validation.h"
 
 namespace flux::process {
@@ -44,11 +45,12 @@ void Pipeline::apply(const bus::Record& record, Outputs& outputs) {
 void Pipeline::apply_readings(const BatchPtr& batch, Outputs& outputs) {
   work_.position = outputs.position;
   work_.received_at = batch->received_at();
-  work_.batch = batch;
   work_.plans.clear();
   outputs.received_at = batch->received_at();
   outputs.readings_in = batch->reading_count();
-  for (const auto& group : batch->groups()) {
+  work_.batch = without_removed(state_, batch, signals_);
+  if (!work_.batch) return;
+  for (const auto& group : work_.batch->groups()) {
     ShapePlan& plan = plans_.plan(group.shape_ptr());
     work_.plans.push_back(&plan);
     outputs.heard.push_back(plan.device);

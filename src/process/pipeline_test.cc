@@ -389,6 +389,43 @@ TEST(Presence, ADeviceThatWasRemovedIsNeitherSilentNorKnown) {
             (std::vector<std::string>{"device_discovered", "metric_discovered"}));
 }
 
+TEST(Presence, WhatIsUnderWayDoesNotBringARemovedDeviceBack) {
+  Lane lane;
+  const auto pump = shape("pump-1", {{"temperature", ValueType::float64}});
+  const auto other = shape("pump-2", {{"temperature", ValueType::float64}});
+  lane.give(one_row(pump, {to_cell(1.0)}));
+  lane.give(wire::control::DeviceRemoved{kTenant, 4, "pump-1", kNow + 1_s});
+
+  BatchBuilder builder;
+  builder.add_row(pump, kNow)[0] = to_cell(2.0);
+  builder.add_row(other, kNow)[0] = to_cell(3.0);
+  const Outputs late = lane.give(builder.seal(kNow + 1_s));
+  ASSERT_NE(late.readings.batch, nullptr);
+  ASSERT_EQ(late.readings.batch->groups().size(), 1U);
+  EXPECT_EQ(late.readings.batch->groups()[0].shape().key().device, "pump-2");
+  EXPECT_EQ(late.readings.batch->column(late.readings.batch->groups()[0], 0)[0], to_cell(3.0));
+  EXPECT_EQ(words(late, "reason"), std::vector<std::string>{"device_removed"});
+  EXPECT_EQ(late.refused[static_cast<std::size_t>(Reason::device_removed)], 1U);
+  EXPECT_EQ(lane.state.find(kTenant, "pump-1"), nullptr);
+
+  // A restart remembers it too.
+  PartitionState again({0}, 1);
+  ASSERT_TRUE(again.load(lane.state.save()));
+  EXPECT_EQ(again.save(), lane.state.save());
+  EXPECT_TRUE(again.removed_around(kTenant, "pump-1", kNow));
+
+  EXPECT_EQ(lane.give(one_row(pump, {to_cell(4.0)}, kNow, kNow + 1_min)).refused[6], 0U) << "sent anew: it is back";
+  EXPECT_NE(lane.state.find(kTenant, "pump-1"), nullptr);
+}
+
+TEST(Presence, ADeviceThatIsSetUpAnewIsHeardAtOnce) {
+  Lane lane;
+  lane.give(wire::control::DeviceRemoved{kTenant, 1, "pump-1", kNow});
+  lane.give(pump_device());
+  const auto pump = shape("pump-1", {{"temperature", ValueType::float64}});
+  EXPECT_NE(lane.give(one_row(pump, {to_cell(1.0)}, kNow, kNow)).readings.batch, nullptr);
+}
+
 TEST(State, SurvivesSavingAndRefusesDamage) {
   Lane lane;
   lane.give(pump_profile());

@@ -24,6 +24,7 @@ std::string_view to_string(Reason reason) {
     case Reason::too_old: return "too_old";
     case Reason::too_large: return "too_large";
     case Reason::corrupt_record: return "corrupt_record";
+    case Reason::device_removed: return "device_removed";
   }
   return "?";
 }

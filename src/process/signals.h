@@ -22,8 +22,9 @@ enum class Reason : std::uint8_t {
   too_old,         ///< an event time too far in the past
   too_large,       ///< a string beyond the limit
   corrupt_record,  ///< a control record that cannot be read
+  device_removed,  ///< under way while its device was being removed
 };
-inline constexpr std::size_t kReasonCount = 6;
+inline constexpr std::size_t kReasonCount = 7;
 std::string_view to_string(Reason reason);
 
 enum class EventType : std::uint8_t { device_discovered, metric_discovered, device_silent, device_online };

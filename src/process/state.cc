@@ -11,7 +11,9 @@ namespace {
 using wire::control::Packer;
 using wire::control::Unpacker;
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;
+/// From a reading's admission to its record's place in the log it takes milliseconds; a clock may be set back a little.
+constexpr Duration kUnderWay = 2_s;
 
 std::vector<Tag> merged(const std::vector<Tag>& under, const std::vector<Tag>& over) {
   std::vector<Tag> all = over;
@@ -67,6 +69,14 @@ DeviceStatePtr PartitionState::ensure(TenantId tenant, std::string_view device) 
   return state;
 }
 
+std::optional<Time> PartitionState::removed_around(TenantId tenant, std::string_view device, Time arrival) const {
+  if (removed_count_ == 0) return std::nullopt;
+  const auto& removed = buckets_[bucket_of(tenant, device).value].removed;
+  const auto at = removed.find({tenant, std::string(device)});
+  if (at == removed.end() || arrival.ns > plus(at->second.ns, kUnderWay.ns)) return std::nullopt;
+  return at->second;
+}
+
 void PartitionState::for_each(const std::function<void(const DeviceStatePtr&)>& visit) const {
   for (const Bucket& bucket : buckets_)
     for (const auto& [key, device] : bucket.devices) visit(device);
@@ -106,6 +116,7 @@ bool PartitionState::apply(const DeviceChanged& change) {
   Bucket& bucket = buckets_[bucket_of(change.tenant, change.device).value];
   if (change.version != 0 && change.version <= bucket.version) return false;
   bucket.version = std::max(bucket.version, change.version);
+  removed_count_ -= bucket.removed.erase({change.tenant, change.device});
   const DeviceStatePtr device = ensure(change.tenant, change.device);
   auto settings = std::make_shared<DeviceChanged>(change);
   std::ranges::sort(settings->labels, {}, &Tag::key);
@@ -120,6 +131,10 @@ bool PartitionState::apply(const wire::control::DeviceRemoved& change) {
   Bucket& bucket = buckets_[bucket_of(change.tenant, change.device).value];
   if (change.version != 0 && change.version <= bucket.version) return false;
   bucket.version = std::max(bucket.version, change.version);
+  // Whoever was removed long before this one has nothing under way any more.
+  removed_count_ -= std::erase_if(
+      bucket.removed, [&](const auto& item) { return plus(item.second.ns, kUnderWay.ns) < change.removed_at.ns; });
+  removed_count_ += bucket.removed.insert_or_assign({change.tenant, change.device}, change.removed_at).second ? 1 : 0;
   const auto at = bucket.devices.find({change.tenant, change.device});
   if (at == bucket.devices.end()) return true;
   const DeviceStatePtr device = at->second;  // its id is what the key looks into
@@ -270,6 +285,12 @@ void PartitionState::put_bucket(Packer& out, std::size_t index) const {
   out.byte(static_cast<std::uint8_t>(index));
   out.number(bucket.version);
   out.integer(bucket.watermark.ns);
+  out.number(bucket.removed.size());
+  for (const auto& [key, time] : bucket.removed) {
+    out.number(key.first.value);
+    out.text(key.second);
+    out.integer(time.ns);
+  }
   out.number(devices.size());
   std::unordered_map<const KnownMetrics*, std::size_t> lists;
   for (const DeviceState* device : devices) {
@@ -294,9 +315,18 @@ void PartitionState::put_bucket(Packer& out, std::size_t index) const {
 bool PartitionState::get_bucket(Unpacker& in) {
   const std::uint8_t index = in.byte();
   Bucket& bucket = buckets_[index];
-  if (!in.ok() || !bucket.devices.empty()) return false;
+  if (!in.ok() || !bucket.devices.empty() || !bucket.removed.empty()) return false;
   bucket.version = in.number();
   bucket.watermark.ns = in.integer();
+  const std::size_t removed = in.count(3);
+  for (std::size_t i = 0; i < removed && in.ok(); ++i) {
+    const TenantId tenant{in.number32()};
+    const std::string id(in.text());
+    const Time time{in.integer()};
+    if (!in.ok() || bucket_of(tenant, id) != BucketId{index}) return false;
+    if (!bucket.removed.emplace(std::pair(tenant, id), time).second) return false;
+    ++removed_count_;
+  }
   const std::size_t devices = in.count(8);
   std::vector<KnownMetricsPtr> lists;
   for (std::size_t i = 0; i < devices && in.ok(); ++i) {
@@ -342,7 +372,8 @@ std::string PartitionState::save() const {
   for (const auto& [key, profile] : profiles_) out.text(wire::control::encode(*profile));
   std::vector<std::size_t> used;
   for (std::size_t i = 0; i < kBucketCount; ++i)
-    if (buckets_[i].version != 0 || !buckets_[i].devices.empty() || buckets_[i].watermark != Time::min())
+    if (buckets_[i].version != 0 || !buckets_[i].devices.empty() || !buckets_[i].removed.empty() ||
+        buckets_[i].watermark != Time::min())
       used.push_back(i);
   out.number(used.size());
   for (const std::size_t index : used) put_bucket(out, index);

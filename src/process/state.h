@@ -87,6 +87,9 @@ class PartitionState {
   /// The device, made if there is none.
   DeviceStatePtr ensure(TenantId tenant, std::string_view device);
   [[nodiscard]] std::size_t device_count() const { return device_count_; }
+  /// When the device was removed, if what arrived at `arrival` was then under way: an answer for a reading that would
+  /// otherwise bring back a device that somebody has just deleted. Nothing once it was set up anew.
+  [[nodiscard]] std::optional<Time> removed_around(TenantId tenant, std::string_view device, Time arrival) const;
   void for_each(const std::function<void(const DeviceStatePtr&)>& visit) const;
 
   [[nodiscard]] const RulesChanged& rules() const { return rules_; }
@@ -145,6 +148,7 @@ class PartitionState {
   };
   struct Bucket {
     std::unordered_map<DeviceKey, DeviceStatePtr, DeviceKeyHash> devices;  // keys look into the states
+    std::map<std::pair<TenantId, std::string>, Time> removed;              // not long ago
     std::uint64_t version = 0;  // of the newest change of a device of this bucket
     Time watermark = Time::min();
   };
@@ -175,6 +179,7 @@ class PartitionState {
   Time listening_since_ = Time::min();
   std::array<Bucket, kBucketCount> buckets_;
   std::size_t device_count_ = 0;
+  std::size_t removed_count_ = 0;  // in all buckets
 
   std::priority_queue<TimerEntry> timers_;
   std::unordered_set<KnownMetricsPtr, MetricsHash, MetricsEqual> interned_;

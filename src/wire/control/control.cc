@@ -140,6 +140,7 @@ void put(Packer& out, const DeviceRemoved& record) {
   out.number(record.tenant.value);
   out.number(record.version);
   out.text(record.device);
+  out.integer(record.removed_at.ns);
 }
 
 DeviceRemoved get_device_removed(Unpacker& in) {
@@ -147,6 +148,7 @@ DeviceRemoved get_device_removed(Unpacker& in) {
   record.tenant.value = in.number32();
   record.version = in.number();
   record.device = in.text();
+  record.removed_at.ns = in.integer();
   return record;
 }
 

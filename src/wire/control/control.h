@@ -76,6 +76,7 @@ struct DeviceRemoved {
   TenantId tenant;
   std::uint64_t version = 0;
   std::string device;
+  Time removed_at;  ///< readings that were under way then do not bring the device back
   friend bool operator==(const DeviceRemoved&, const DeviceRemoved&) = default;
 };
 

@@ -28,7 +28,7 @@ std::vector<ControlRecord> examples() {
                     .labels = {{"line", "2"}, {"site", "north"}},
                     .location = Location{52.5, -13.25, "Hall 3"},
                     .units = {{"temperature", "°F"}}},
-      DeviceRemoved{{1}, 10, "pump-1"},
+      DeviceRemoved{{1}, 10, "pump-1", Time{1'767'225'600'000'000'000}},
       EraseReadings{.tenant = {1},
                     .version = 11,
                     .database = "default",
@@ -55,9 +55,9 @@ TEST(Control, EveryKindRoundTrips) {
 
 TEST(Control, BytesNeverChange) {
   EXPECT_EQ(encode(Tick{Time{1'000'000'000}, Time{}}), std::string("\x01\x06\x80\xA8\xD6\xB9\x07\x00", 8));
-  EXPECT_EQ(encode(DeviceRemoved{{1}, 300, "ab"}), std::string("\x01\x04\x01\xAC\x02\x02"
-                                                               "ab",
-                                                               8));
+  EXPECT_EQ(encode(DeviceRemoved{{1}, 300, "ab", Time{1}}), std::string("\x01\x04\x01\xAC\x02\x02"
+                                                                        "ab\x02",
+                                                                        9));
 }
 
 TEST(Control, EveryTruncationAndEveryTrailingByteIsRefused) {
