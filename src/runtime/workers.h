@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "runtime/async.h"
 #include "runtime/completion.h"
@@ -48,7 +50,25 @@ class Workers {
     co_return co_await done;
   }
 
+  /// While one of these lives, the task that took it is known to wait for somebody outside, and another thread does its
+  /// share of the work.
+  class Waiting {
+   public:
+    explicit Waiting(Workers& workers) : workers_(&workers) {}
+    Waiting(Waiting&& other) noexcept : workers_(std::exchange(other.workers_, nullptr)) {}
+    Waiting& operator=(Waiting&&) = delete;
+    ~Waiting();
+
+   private:
+    Workers* workers_;
+  };
+  /// Before a task of these workers waits for a slow peer: others are not to wait with it. Nothing when `kMostWaiting`
+  /// tasks wait already: give up then, and say so.
+  [[nodiscard]] std::optional<Waiting> begin_waiting();
+  static constexpr std::size_t kMostWaiting = 64;
+
   [[nodiscard]] std::size_t queued() const;
+  /// Those that work or could, without the waiting ones.
   [[nodiscard]] std::size_t threads() const;
 
   /// Refuses new work, runs what is queued, joins the threads.

@@ -6,6 +6,7 @@
 #include <latch>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "runtime/service.h"
 #include "runtime/spawn.h"
@@ -88,6 +89,43 @@ struct Part final : Service {
   bool refuses = false;
   bool hangs = false;
 };
+
+TEST_F(WorkersTest, TasksThatWaitForOthersHoldNobodyUp) {
+  std::latch both_wait{2};
+  std::latch go_on{1};
+  std::latch done{2};
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(workers_.try_submit([&] {
+      {
+        const auto waiting = workers_.begin_waiting();
+        EXPECT_TRUE(waiting);
+        both_wait.count_down();
+        go_on.wait();
+      }
+      done.count_down();
+    }));
+  }
+  both_wait.wait();
+  EXPECT_EQ(workers_.threads(), 2U);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(block_on(shard_, square_on(workers_, i)).value(), i * i);
+  go_on.count_down();
+  done.wait();
+  // Whoever is one too many goes when it has nothing to do; what is handed in meanwhile is done.
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(block_on(shard_, square_on(workers_, i)).value(), i * i);
+  while (workers_.threads() > 2) std::this_thread::yield();
+}
+
+TEST_F(WorkersTest, OnlySoManyMayWait) {
+  std::vector<Workers::Waiting> waiting;
+  for (std::size_t i = 0; i < Workers::kMostWaiting; ++i) {
+    auto one = workers_.begin_waiting();
+    ASSERT_TRUE(one);
+    waiting.push_back(*std::move(one));
+  }
+  EXPECT_FALSE(workers_.begin_waiting());
+  waiting.pop_back();
+  EXPECT_TRUE(workers_.begin_waiting());
+}
 
 TEST_F(WorkersTest, ServicesStopInReverseOrder) {
   std::string log;

@@ -1,5 +1,7 @@
 #include "gateway/rest/query_stream.h"
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -15,12 +17,24 @@ namespace {
 /// Pieces of text from a worker to a coroutine, with an end that says how it went.
 class Channel {
  public:
-  explicit Channel(std::size_t capacity) : capacity_(capacity) {}
+  Channel(std::size_t capacity, runtime::Workers& workers) : capacity_(capacity), workers_(workers) {}
 
-  /// Worker: waits while the reader is behind. False when nobody reads any more.
+  /// Worker: waits while the reader is behind. False when nobody reads any more, or too many readers are behind.
   bool push(std::string piece) {
     std::unique_lock lock(mutex_);
-    room_.wait(lock, [&] { return abandoned_ || held_ == 0 || held_ + piece.size() <= capacity_; });
+    const auto has_room = [&] { return abandoned_ || held_ == 0 || held_ + piece.size() <= capacity_; };
+    if (!has_room()) {
+      const auto waiting = workers_.begin_waiting();
+      if (!waiting) {
+        crowded_out_ = true;
+        return false;
+      }
+      const auto since = std::chrono::steady_clock::now();
+      waiting_since_ = since;
+      room_.wait(lock, has_room);
+      waiting_since_.reset();
+      waited_ += std::chrono::steady_clock::now() - since;
+    }
     if (abandoned_) return false;
     held_ += piece.size();
     pieces_.push_back(std::move(piece));
@@ -74,6 +88,18 @@ class Channel {
     }
     abandon();
   }
+  /// How long the worker has waited for the reader so far.
+  [[nodiscard]] Duration waited() const {
+    const std::lock_guard lock(mutex_);
+    auto sum = waited_;
+    if (waiting_since_) sum += std::chrono::steady_clock::now() - *waiting_since_;
+    return Duration{std::chrono::nanoseconds(sum).count()};
+  }
+  /// The query was given up because too many answers wait for readers that are behind.
+  [[nodiscard]] bool crowded_out() const {
+    const std::lock_guard lock(mutex_);
+    return crowded_out_;
+  }
   [[nodiscard]] bool timed_out() const {
     const std::lock_guard lock(mutex_);
     return timed_out_;
@@ -88,6 +114,7 @@ class Channel {
   }
 
   const std::size_t capacity_;
+  runtime::Workers& workers_;
   std::stop_source stop_;
   mutable std::mutex mutex_;
   std::condition_variable room_;
@@ -97,6 +124,9 @@ class Channel {
   std::optional<runtime::Completion<void>> waiting_;
   bool abandoned_ = false;
   bool timed_out_ = false;
+  bool crowded_out_ = false;
+  std::optional<std::chrono::steady_clock::time_point> waiting_since_;
+  std::chrono::steady_clock::duration waited_{};
 };
 
 /// Ends the query when the coroutine that reads it ends, however that comes.
@@ -124,6 +154,8 @@ void run(const query::Executor& executor, const QueryRequest& request, const Que
     if (writer.text().size() >= options.piece_bytes) read = channel.push(std::exchange(writer.text(), {}));
     return read;
   });
+  if (channel.crowded_out())
+    return channel.finish(fail(ErrorCode::exhausted, "too many answers wait for readers that are behind"));
   if (!outcome) {
     if (channel.timed_out())
       return channel.finish(fail(ErrorCode::timed_out, "the query took longer than " + to_string(options.time_limit) +
@@ -131,7 +163,8 @@ void run(const query::Executor& executor, const QueryRequest& request, const Que
     return channel.finish(std::unexpected(std::move(outcome).error()));
   }
   writer.end(*outcome);
-  channel.push(std::move(writer.text()));
+  if (!channel.push(std::move(writer.text())) && channel.crowded_out())
+    return channel.finish(fail(ErrorCode::exhausted, "too many answers wait for readers that are behind"));
   channel.finish({});
 }
 
@@ -149,12 +182,15 @@ Async<void> pump(std::shared_ptr<Reading> reading, std::shared_ptr<runtime::Time
 
 Async<net::HttpResponse> answer_query(std::shared_ptr<const query::Executor> executor, runtime::Workers& workers,
                                       QueryRequest request, QueryRunOptions options, runtime::CancelToken cancelled) {
-  auto channel = std::make_shared<Channel>(options.buffered_bytes);
+  auto channel = std::make_shared<Channel>(options.buffered_bytes, workers);
   auto reading = std::make_shared<Reading>(channel);
   const auto gone = cancelled.on_cancel([channel] { channel->abandon(); });
   // The limit is on the query's own time to its last piece; a slow reader has the connection's write time-out.
-  auto limit = std::make_shared<runtime::Timer>(
-      runtime::Shard::current()->call_after(options.time_limit, [channel] { channel->time_out(); }));
+  const Duration began = runtime::Shard::current()->now();
+  const Duration look{std::max<std::int64_t>(options.time_limit.ns / 32, 1'000'000)};
+  auto limit = std::make_shared<runtime::Timer>(runtime::Shard::current()->call_every(look, [channel, began, options] {
+    if (runtime::Shard::current()->now() - began - channel->waited() >= options.time_limit) channel->time_out();
+  }));
   auto task = [executor = std::move(executor), request = std::move(request), options, channel] {
     run(*executor, request, options, *channel);
   };

@@ -15,9 +15,9 @@
 namespace flux::gateway {
 
 struct QueryRunOptions {
-  Duration time_limit = 30_s;           ///< then `timed_out`
-  std::size_t piece_bytes = 256_KiB;    ///< of answer text handed over at once
-  std::size_t buffered_bytes = 16_MiB;  ///< made ahead of a slow reader before the query waits for it
+  Duration time_limit = 30_s;          ///< then `timed_out`
+  std::size_t piece_bytes = 256_KiB;   ///< of answer text handed over at once
+  std::size_t buffered_bytes = 2_MiB;  ///< made ahead of a slow reader before the query waits for it
 };
 
 /// Runs a query on a worker and gives its answer while it is still being made: small answers whole, large ones
