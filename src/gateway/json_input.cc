@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "gateway/parse_json.h"
+
 namespace flux::gateway {
 
 using nlohmann::json;
@@ -28,11 +30,7 @@ JsonObject::JsonObject(std::shared_ptr<const Node> root, const Node* node, std::
 Result<JsonObject> JsonObject::parse(std::string_view text, bool empty_allowed) {
   json value = json::object();
   if (!text.empty() || !empty_allowed) {
-    try {
-      value = json::parse(text);
-    } catch (const json::parse_error& error) {
-      return fail(ErrorCode::invalid_argument, "the body is not JSON: error at byte " + std::to_string(error.byte));
-    }
+    TRY(value, parse_json(text));
   }
   if (!value.is_object()) return fail(ErrorCode::invalid_argument, "the body must be a JSON object");
   auto root = std::make_shared<const Node>(std::move(value));

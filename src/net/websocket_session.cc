@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <exception>
 
 #include "net/content_coding.h"
+#include "observe/log.h"
 
 namespace flux::net {
 namespace {
@@ -324,7 +326,13 @@ void WebSocketSession::message(const wslay_event_on_msg_recv_arg& message) {
   }
   connection_.stats().websocket_messages_in.add();
   if (wslay_event_want_write(wslay_)) wslay_event_send(wslay_);  // a ping before it is answered before it
-  handler_->on_message(*this, kind, payload);
+  try {
+    handler_->on_message(*this, kind, payload);
+  } catch (const std::exception& error) {
+    // A fault of ours with this one message: the other connections must not pay for it.
+    log::error("a WebSocket handler threw", {{"error", std::string_view(error.what())}});
+    return fault(CloseCode::internal, "the server could not handle this message");
+  }
   if (inflated_.capacity() > 64 * 1024) std::string().swap(inflated_);
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 
 #include "net/content_coding.h"
@@ -20,6 +21,7 @@ using runtime::block_on;
 struct EchoSocket final : WebSocketHandler {
   void on_open(WebSocket& socket) override { socket.send(MessageKind::text, "welcome"); }
   void on_message(WebSocket& socket, MessageKind kind, std::string_view payload) override {
+    if (payload == "throw") throw std::runtime_error("a fault of the handler");
     if (payload == "close") return socket.close(CloseCode::policy, "as you wish");
     if (payload == "flood") {
       flooding = true;
@@ -273,6 +275,16 @@ TEST_F(WebSocketTest, ViolationsAreClosedWithTheirCode) {
     ++number;
   }
   EXPECT_EQ(sum([](const NetStats& s) -> const Count& { return s.websocket_faults; }), cases.size());
+}
+
+TEST_F(WebSocketTest, AHandlerThatThrowsCostsOneConnection) {
+  serve();
+  auto other = open();
+  auto client = open();
+  ASSERT_TRUE(client.send(0x81, "throw"));
+  EXPECT_EQ(client.receive_close(), 1011);
+  ASSERT_TRUE(other.send(0x81, "still here"));
+  EXPECT_EQ(other.receive().payload, "still here");
 }
 
 TEST_F(WebSocketTest, ClosesFromBothSides) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "gateway/parse_json.h"
 #include "observe/json.h"
 
 namespace flux::gateway {
@@ -253,12 +254,7 @@ Result<QueryRequest> parse_query_parameters(const std::vector<std::pair<std::str
 }
 
 Result<QueryRequest> parse_query_body(std::string_view text, TenantId tenant, Time now) {
-  json body;
-  try {
-    body = json::parse(text);
-  } catch (const json::parse_error& error) {
-    return fail(ErrorCode::invalid_argument, "the body is not JSON: error at byte " + std::to_string(error.byte));
-  }
+  TRY(const json body, parse_json(text));
   if (!body.is_object()) return fail(ErrorCode::invalid_argument, "expected a JSON object");
   QueryRequest request;
   Query& query = request.query;
