@@ -55,8 +55,8 @@ class Channel {
   /// Roughly what is kept for slow members.
   [[nodiscard]] std::size_t backlog_bytes() const;
 
-  Duration last_flush;     ///< the hub's, for its schedule
-  bool scheduled = false;  ///< the same
+  Duration last_flush{INT64_MIN / 2};  ///< the hub's, for its schedule; long ago, however young the machine is
+  bool scheduled = false;              ///< the same
 
  private:
   struct Point {
