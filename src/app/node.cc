@@ -137,7 +137,7 @@ void Node::Impl::compose() {
       store::SeriesSelector wanted{.tenant = selector.tenant,
                                    .database = "default",
                                    .retention_policy = {},
-                                   .measurements = {"telemetry"},
+                                   .measurements = selector.measurements,
                                    .devices = selector.devices,
                                    .fields = selector.metrics,
                                    .tags = {}};

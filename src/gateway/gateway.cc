@@ -29,7 +29,7 @@ void Gateway::mount(net::Router& router) {
   query_.mount(api);
   system_.mount(open, api, root);
   live_.mount(api);
-  mount_web_app(router, open);
+  mount_web_app(open);
 }
 
 }  // namespace flux::gateway

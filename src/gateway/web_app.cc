@@ -21,7 +21,7 @@ constexpr const char* kPolicy =
 
 class WebApp {
  public:
-  explicit WebApp(const net::Router& router) : router_(router) {
+  WebApp() {
     const auto shared = [](std::string_view bytes) {
       return bytes.empty() ? nullptr : std::make_shared<const std::string>(bytes);
     };
@@ -39,9 +39,6 @@ class WebApp {
 
   void answer(HttpRequest& request, net::Responder responder) const {
     const std::string path = request.path();
-    // A wrong API path must not answer 200 with a page.
-    if (path.starts_with("/api/") || path.starts_with("/.well-known/"))
-      return responder.send(no_such_api(request.raw_path()));
     auto at = assets_.find(path);
     // A missing file of the app is missing; any other path is one of the app's own pages.
     if (at == assets_.end() && path.starts_with("/assets/"))
@@ -53,29 +50,25 @@ class WebApp {
   }
 
  private:
-  /// GET reaches us for every path; an API path may well have other methods.
-  [[nodiscard]] HttpResponse no_such_api(std::string_view path) const {
-    std::string allowed;
-    for (const auto method : {net::Method::post, net::Method::put, net::Method::patch, net::Method::del}) {
-      net::Router::Match match;
-      router_.match(method, path, match);
-      if (match.route != nullptr) allowed.append(allowed.empty() ? "" : ", ").append(net::to_string(method));
-    }
-    if (allowed.empty())
-      return HttpResponse::error({ErrorCode::not_found, "there is nothing at " + std::string(path), {}});
-    return HttpResponse::error(405, "invalid_argument", "this path takes " + allowed).header("Allow", allowed);
-  }
-
-  const net::Router& router_;
   std::unordered_map<std::string_view, net::StaticAsset> assets_;
 };
 
 }  // namespace
 
-void mount_web_app(net::Router& router, net::Router::Group open) {
-  auto app = std::make_shared<const WebApp>(router);
-  open.get("/{path...}", {.name = "web_app"},
+void mount_web_app(net::Router::Group open) {
+  auto app = std::make_shared<const WebApp>();
+  open.get("/{path...}", {.name = "web_app", .yields = true},
            [app](HttpRequest& request, net::Responder responder) { app->answer(request, std::move(responder)); });
+  // A wrong API path must not answer 200 with a page, nor tell of methods that it does not have.
+  for (const char* pattern : {"/api/{path...}", "/.well-known/{path...}"}) {
+    for (const auto method : {net::Method::get, net::Method::post, net::Method::put, net::Method::patch,
+                              net::Method::del, net::Method::options}) {
+      open.add(method, pattern, {.name = "no_such_path", .yields = true},
+               net::CallbackHandler([](HttpRequest& request, net::Responder responder) {
+                 responder.send_error({ErrorCode::not_found, "there is nothing at " + request.path(), {}});
+               }));
+    }
+  }
 }
 
 }  // namespace flux::gateway

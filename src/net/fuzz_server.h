@@ -1,9 +1,11 @@
 #pragma once
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -59,6 +61,7 @@ class FuzzServer {
   std::string converse(std::string_view prefix, std::string_view input, std::size_t piece) {
     std::array<int, 2> pair{};
     CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+    CHECK(::fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0);  // as the acceptor hands them over
     shards_[0].post([this, fd = std::make_shared<UniqueFd>(pair[0])] {
       set_->home(0).open.fetch_add(1);
       set_->count_in();
@@ -77,6 +80,7 @@ class FuzzServer {
     char buffer[65536];
     for (;;) {
       const ssize_t count = ::recv(client.get(), buffer, sizeof buffer, 0);
+      if (count < 0 && errno == EINTR) continue;  // libFuzzer looks at its clock by SIGALRM
       if (count <= 0) return answer;
       answer.append(buffer, static_cast<std::size_t>(count));
     }
@@ -91,6 +95,7 @@ class FuzzServer {
         data.remove_prefix(static_cast<std::size_t>(sent));
         continue;
       }
+      if (errno == EINTR) continue;
       if (errno != EAGAIN) return false;
       const ssize_t count = ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);  // or both sides would wait for ever
       if (count > 0) answer.append(buffer, static_cast<std::size_t>(count));

@@ -70,6 +70,7 @@ Router::Route& Router::insert(Method method, std::string pattern, RouteOptions o
   Route*& slot = node->routes[static_cast<std::size_t>(method)];
   CHECK_MSG(slot == nullptr, "two routes for " + std::string(to_string(method)) + " " + pattern);
   slot = route.get();
+  route->yields = options.yields;
   route->info = {.method = method,
                  .pattern = pattern,
                  .name = options.name.empty() ? pattern : std::move(options.name),
@@ -81,22 +82,29 @@ Router::Route& Router::insert(Method method, std::string pattern, RouteOptions o
 
 namespace {
 
-/// Depth-first walk: literal before parameter before rest, taking the first node that has the method.
+/// Depth-first walk: literal before parameter before rest, taking the first node that has the method. Routes that
+/// yield are another walk's, after one without them has found nothing for the path.
 struct Walk {
   Method method;
   Router::Match& match;
+  bool yielding = false;
   unsigned allowed = 0;
+
+  template <class Route>
+  const Route* usable(const Route* route) const {
+    return route != nullptr && route->yields == yielding ? route : nullptr;
+  }
 
   template <class Node>
   bool take(const Node& node) {
-    auto* route = node.routes[static_cast<std::size_t>(method)];
-    if (route == nullptr && method == Method::head) route = node.routes[static_cast<std::size_t>(Method::get)];
+    const auto* route = usable(node.routes[static_cast<std::size_t>(method)]);
+    if (route == nullptr && method == Method::head) route = usable(node.routes[static_cast<std::size_t>(Method::get)]);
     if (route != nullptr) {
       match.route = route;
       return true;
     }
     for (std::size_t i = 0; i < kMethodCount; ++i) {
-      if (node.routes[i] != nullptr) allowed |= 1U << i;
+      if (usable(node.routes[i]) != nullptr) allowed |= 1U << i;
     }
     return false;
   }
@@ -137,7 +145,12 @@ void Router::match(Method method, std::string_view path, Match& into) const {
   into.params.clear();
   if (!path.starts_with('/')) return;
   Walk walk{.method = method, .match = into};
-  if (walk.descend(*root_, path.substr(1))) {
+  bool found = walk.descend(*root_, path.substr(1));
+  if (!found && walk.allowed == 0) {
+    walk.yielding = true;
+    found = walk.descend(*root_, path.substr(1));
+  }
+  if (found) {
     for (std::size_t i = 0; i < into.params.size(); ++i) into.params[i].first = into.route->param_names[i];
     return;
   }

@@ -78,13 +78,15 @@ struct RouteOptions {
   /// behind it may be handled before it is answered. Answers keep their order in any case. Without it only GET and HEAD
   /// overlap.
   bool overlap = false;
+  /// Only for paths that no other route knows by any method: where one does, this is as if it were not there.
+  bool yields = false;
 };
 
 /// Patterns to handlers. Filled at start by those who mount routes, then read by all shards.
 ///
 /// A pattern is a path of literal segments, `{name}` (one segment, never empty, may hold an encoded slash) and, last,
 /// `{name...}` (the rest of the path, may be empty). Literal segments win over parameters, segment by segment from the
-/// left. HEAD is answered by GET's handler; OPTIONS and 405 list what is allowed.
+/// left. HEAD is answered by GET's handler; OPTIONS and 405 list exactly what is routed at the path.
 ///
 ///   // A route with a coroutine handler
 ///   Async<HttpResponse> Devices::latest(HttpRequest& request) {

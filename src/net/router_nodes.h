@@ -18,6 +18,7 @@ struct Router::Group::Chain {
 
 struct Router::Route {
   RouteInfo info;
+  bool yields = false;
   std::vector<std::string> param_names;
   std::shared_ptr<const Group::Chain> chain;
   CoroutineHandler coroutine;  // one of these three

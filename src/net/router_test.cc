@@ -66,6 +66,26 @@ TEST_F(RouterTest, OtherMethodsAreListed) {
   EXPECT_TRUE(match_.allowed.empty());
 }
 
+TEST_F(RouterTest, ARouteThatYieldsIsForPathsThatNobodyElseKnows) {
+  router_.group().add(Method::get, "/{path...}", {.yields = true}, CallbackHandler(nothing));
+  add(Method::post, "/api/telemetry");
+  add(Method::get, "/api/devices/{device}");
+  add(Method::del, "/api/devices/{device}");
+  EXPECT_EQ(find(Method::get, "/"), "/{path...}");
+  EXPECT_EQ(find(Method::head, "/devices/pump-1"), "/{path...}");
+  EXPECT_EQ(match_.params.at(0).second, "devices/pump-1");
+  EXPECT_EQ(find(Method::get, "/api/telemetry/more"), "/{path...}");
+  EXPECT_EQ(find(Method::post, "/api/telemetry"), "/api/telemetry");
+  for (const Method method : {Method::get, Method::head, Method::del, Method::options}) {
+    EXPECT_EQ(find(method, "/api/telemetry"), "-");
+    EXPECT_EQ(match_.allowed, (std::vector{Method::post, Method::options}));
+  }
+  EXPECT_EQ(find(Method::put, "/api/devices/pump-1"), "-");
+  EXPECT_EQ(match_.allowed, (std::vector{Method::get, Method::head, Method::del, Method::options}));
+  EXPECT_EQ(find(Method::post, "/devices/pump-1"), "-");
+  EXPECT_EQ(match_.allowed, (std::vector{Method::get, Method::head, Method::options}));
+}
+
 TEST_F(RouterTest, GroupsAddTheirPrefixAndRoutesKeepTheirMetadata) {
   auto api = router_.group("/api");
   api.group("/v1").post("/telemetry", {.name = "telemetry", .access = "publish", .body_limit = 7, .overlap = true},

@@ -129,7 +129,7 @@ class Processor {
   Offset durable_next_;                // of the same
   bool have_durable_ = false;
   std::optional<std::array<Offset, 2>> committed_;  // of process and store, as the log was last told
-  Duration last_checkpoint_;
+  Duration last_checkpoint_{INT64_MIN / 2};         // long ago, however young the machine is
   bool tick_in_flight_ = false;
   bool rules_in_flight_ = false;
   Duration next_tick_;

@@ -324,6 +324,22 @@ TEST_F(ServiceTest, ErasesInTheOrderOfTheLog) {
   end();
 }
 
+TEST_F(ServiceTest, TheFirstCheckpointDoesNotWaitForTheMachineToBeOld) {
+  Config config;
+  config.checkpoint_interval = 24_h * (365 * 100);  // longer than any machine has been running
+  begin(config);
+  publish("device-1", 1);
+  ASSERT_TRUE(live->wait([&] { return live->readings == 1; }));
+  // A checkpoint is written once the store covers it.
+  const Duration until = monotonic_now() + 10_s;
+  while (checkpoints.written == 0 && monotonic_now() < until) {
+    ASSERT_TRUE(store->flush());
+    run_on(shards[0], [] {});
+  }
+  EXPECT_EQ(checkpoints.written, 1U);
+  end();
+}
+
 TEST_F(ServiceTest, AnotherProcessThatTakesOverFencesThisOne) {
   Config config;
   config.checkpoint_interval = 100_ms;

@@ -1,8 +1,11 @@
 #include "stream/channel.h"
 
 #include <algorithm>
+#include <bit>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "core/hash.h"
 #include "observe/json.h"
@@ -11,7 +14,9 @@ namespace flux::stream {
 namespace {
 
 constexpr Duration kForgetEvery{600'000'000'000};
-constexpr std::size_t kForgetAbove = 1'024;  // devices
+constexpr std::size_t kForgetAbove = 1'024;  // items
+/// What JSON readings belong to; frames do not name it.
+constexpr std::string_view kPlainMeasurement = "telemetry";
 
 double number_of(ValueType type, Cell cell) {
   switch (type) {
@@ -27,16 +32,19 @@ double number_of(ValueType type, Cell cell) {
 }  // namespace
 
 struct Channel::Series {
-  std::uint32_t device = 0;
+  std::uint32_t item = 0;
   std::string name;  // as JSON, with its colon
   std::vector<Point> points;
   std::uint64_t dropped = 0;        // points that decimation took since the last frame
   std::int64_t newest = INT64_MIN;  // of what has been sent or held
 };
 
-struct Channel::Device {
-  std::string name;                  // as JSON
+/// What a frame tells of one device and measurement.
+struct Channel::Item {
+  std::string head;                  // `{"device":"pump-1","metrics":{`
   std::vector<std::uint32_t> dirty;  // series with points, in the order of their first
+  std::uint64_t missed = 0;          // readings that never came to a series
+  bool listed = false;               // stands in `dirty_items_`
 };
 
 struct Channel::Member {
@@ -47,9 +55,11 @@ struct Channel::Member {
     bool snapshot = false;  // nobody has missed it when it is replaced
   };
   struct Backlog {
-    boost::unordered_flat_map<std::uint32_t, Held> points;    // by series
-    boost::unordered_flat_map<std::string, FramePtr> states;  // by device
+    boost::unordered_flat_map<std::uint32_t, Held> points;           // by series
+    boost::unordered_flat_map<std::uint32_t, std::uint64_t> missed;  // by item: readings that no point tells of
+    boost::unordered_flat_map<std::string, FramePtr> states;         // by device
     std::size_t bytes = 0;
+    [[nodiscard]] bool empty() const { return points.empty() && missed.empty() && states.empty(); }
   };
   std::uint64_t key = 0;
   Subscriber* subscriber = nullptr;  // null: has gone
@@ -80,13 +90,14 @@ class Channel::Sending {
 
 struct Channel::Plan {
   ShapePtr shape;
+  std::uint32_t item = 0;
   std::vector<std::int32_t> series;  // per field; -1: not wanted
 };
 
 struct Channel::Maps {
   boost::unordered_flat_map<const Shape*, Plan> plans;
-  boost::unordered_flat_map<std::string, std::uint32_t, StringHash, std::equal_to<>> devices;
-  boost::unordered_flat_map<std::string, std::uint32_t, StringHash, std::equal_to<>> series;  // device, NUL, metric
+  boost::unordered_flat_map<std::string, std::uint32_t, StringHash, std::equal_to<>> items;   // by their head
+  boost::unordered_flat_map<std::string, std::uint32_t, StringHash, std::equal_to<>> series;  // head, NUL, metric
 };
 
 Channel::Channel(Selector selector, Options options, std::size_t shard, const Config& config, Metrics& metrics)
@@ -121,22 +132,29 @@ bool Channel::remove_member(std::uint64_t key) {
 
 // --- collecting ----------------------------------------------------------------------------------------------------
 
-std::uint32_t Channel::device_slot(std::string_view device) {
-  if (const auto at = maps_->devices.find(device); at != maps_->devices.end()) return at->second;
-  const auto slot = static_cast<std::uint32_t>(devices_.size());
-  observe::append_json_string(devices_.emplace_back().name, device);
-  maps_->devices.emplace(device, slot);
+std::uint32_t Channel::item_slot(std::string_view device, std::string_view measurement) {
+  std::string head = "{\"device\":";
+  observe::append_json_string(head, device);
+  if (measurement != kPlainMeasurement) {
+    head += ",\"measurement\":";
+    observe::append_json_string(head, measurement);
+  }
+  head += ",\"metrics\":{";
+  if (const auto at = maps_->items.find(head); at != maps_->items.end()) return at->second;
+  const auto slot = static_cast<std::uint32_t>(items_.size());
+  maps_->items.emplace(head, slot);
+  items_.emplace_back().head = std::move(head);
   return slot;
 }
 
-std::uint32_t Channel::series_slot(std::uint32_t device, std::string_view metric) {
-  std::string key = devices_[device].name;
+std::uint32_t Channel::series_slot(std::uint32_t item, std::string_view metric) {
+  std::string key = items_[item].head;
   key += '\0';
   key += metric;
   if (const auto at = maps_->series.find(key); at != maps_->series.end()) return at->second;
   const auto slot = static_cast<std::uint32_t>(series_.size());
   Series& series = series_.emplace_back();
-  series.device = device;
+  series.item = item;
   observe::append_json_string(series.name, metric);
   series.name += ':';
   maps_->series.emplace(std::move(key), slot);
@@ -146,12 +164,12 @@ std::uint32_t Channel::series_slot(std::uint32_t device, std::string_view metric
 const Channel::Plan& Channel::plan_for(const ShapePtr& shape) {
   const auto at = maps_->plans.find(shape.get());
   if (at != maps_->plans.end()) return at->second;
-  if (maps_->plans.size() > 1'024 + 8 * devices_.size()) maps_->plans.clear();
+  if (maps_->plans.size() > 1'024 + 8 * items_.size()) maps_->plans.clear();
   Plan plan{.shape = shape};
-  const std::uint32_t device = device_slot(shape->device());
+  plan.item = item_slot(shape->device(), shape->key().measurement);
   for (const FieldDef& field : shape->fields()) {
     plan.series.push_back(
-        selector_.matches_metric(field.name) ? static_cast<std::int32_t>(series_slot(device, field.name)) : -1);
+        selector_.matches_metric(field.name) ? static_cast<std::int32_t>(series_slot(plan.item, field.name)) : -1);
   }
   return maps_->plans.emplace(shape.get(), std::move(plan)).first->second;
 }
@@ -174,6 +192,7 @@ void Channel::add(const TelemetryBatch& batch, const TelemetryBatch::Group& grou
         if (heap_.size() + text.size() > config_.backlog && !texts_full_) drop_texts();
         if (heap_.size() + text.size() > config_.backlog) {
           metrics_.dropped_backlog.add();
+          list(plan.item).missed += 1;
           continue;
         }
         cell = to_cell(StringRef{static_cast<std::uint32_t>(heap_.size()), static_cast<std::uint32_t>(text.size())});
@@ -186,11 +205,42 @@ void Channel::add(const TelemetryBatch& batch, const TelemetryBatch::Group& grou
   metrics_.points.add(taken);
 }
 
+Channel::Item& Channel::list(std::uint32_t slot) {
+  Item& item = items_[slot];
+  if (!item.listed) dirty_items_.push_back(slot);
+  item.listed = true;
+  return item;
+}
+
+bool Channel::miss(const TelemetryBatch& batch, const TelemetryBatch::Group& group) {
+  const Shape& shape = group.shape();
+  std::uint64_t count = 0;
+  for (std::size_t field = 0; field < shape.field_count(); ++field) {
+    if (!selector_.matches_metric(shape.fields()[field].name)) continue;
+    const auto validity = batch.validity(group, field);
+    if (validity.empty()) count += group.rows();
+    for (const std::uint64_t word : validity) count += static_cast<std::uint64_t>(std::popcount(word));
+  }
+  if (count == 0) return false;
+  const std::lock_guard lock(missed_mutex_);
+  missed_[{shape.device(), shape.key().measurement}] += count;
+  return !has_missed_.exchange(true, std::memory_order_relaxed);
+}
+
+void Channel::take_missed() {
+  if (!has_missed_.load(std::memory_order_relaxed)) return;
+  decltype(missed_) missed;
+  {
+    const std::lock_guard lock(missed_mutex_);
+    missed.swap(missed_);
+    has_missed_.store(false, std::memory_order_relaxed);
+  }
+  for (const auto& [of, count] : missed) list(item_slot(of.first, of.second)).missed += count;
+}
+
 void Channel::push(Series& series, std::uint32_t index, Point point) {
   if (series.points.empty()) {
-    Device& device = devices_[series.device];
-    if (device.dirty.empty()) dirty_devices_.push_back(series.device);
-    device.dirty.push_back(index);
+    list(series.item).dirty.push_back(index);
   } else if (series.points.size() >= config_.points_per_frame) {
     decimate(series);
   }
@@ -229,8 +279,8 @@ void Channel::decimate(Series& series) {
 /// Keeps the newest text of each series.
 void Channel::drop_texts() {
   std::string kept;
-  for (const std::uint32_t device : dirty_devices_) {
-    for (const std::uint32_t index : devices_[device].dirty) {
+  for (const std::uint32_t device : dirty_items_) {
+    for (const std::uint32_t index : items_[device].dirty) {
       Series& series = series_[index];
       const auto last = std::ranges::find_if(series.points.rbegin(), series.points.rend(),
                                              [](const Point& point) { return point.type == ValueType::string; });
@@ -252,13 +302,11 @@ void Channel::drop_texts() {
 
 // --- sending -------------------------------------------------------------------------------------------------------
 
-void Channel::append_item(std::string& out, const Device& device) const {
-  std::uint64_t dropped = 0;
-  out += "{\"device\":";
-  out += device.name;
-  out += ",\"metrics\":{";
-  for (std::size_t i = 0; i < device.dirty.size(); ++i) {
-    const Series& series = series_[device.dirty[i]];
+void Channel::append_item(std::string& out, const Item& item) const {
+  std::uint64_t dropped = item.missed;
+  out += item.head;
+  for (std::size_t i = 0; i < item.dirty.size(); ++i) {
+    const Series& series = series_[item.dirty[i]];
     if (i != 0) out += ',';
     out += series.name;
     char separator = '[';
@@ -289,22 +337,23 @@ void Channel::append_item(std::string& out, const Device& device) const {
 
 void Channel::flush(Duration now) {
   last_flush = now;
-  if (dirty_devices_.empty()) return;
+  take_missed();
+  if (dirty_items_.empty()) return;
   struct Built {
     FramePtr frame;
-    std::size_t first, last;  // of dirty_devices_
+    std::size_t first, last;  // of dirty_items_
   };
   std::vector<Built> frames;
   const bool anybody = std::ranges::any_of(members_, [](const auto& m) { return !m->backlog && m->writable(); });
-  for (std::size_t at = 0; anybody && at < dirty_devices_.size();) {
+  for (std::size_t at = 0; anybody && at < dirty_items_.size();) {
     auto frame = std::make_shared<Frame>();
     std::string& out = frame->rest;
     out = "\"data\":[";
     const std::size_t first = at;
     do {
       if (at != first) out += ',';
-      append_item(out, devices_[dirty_devices_[at]]);
-    } while (++at < dirty_devices_.size() && out.size() < config_.frame_bytes);
+      append_item(out, items_[dirty_items_[at]]);
+    } while (++at < dirty_items_.size() && out.size() < config_.frame_bytes);
     out += "]}";
     metrics_.frames_built.add();
     frames.push_back({std::move(frame), first, at});
@@ -313,29 +362,31 @@ void Channel::flush(Duration now) {
   for (std::size_t i = 0; i < members_.size(); ++i) {
     Member& member = *members_[i];
     if (member.backlog) {
-      fold(member, 0, dirty_devices_.size());
+      fold(member, 0, dirty_items_.size());
       drain(member);
       continue;
     }
-    if (frames.empty()) fold(member, 0, dirty_devices_.size());
+    if (frames.empty()) fold(member, 0, dirty_items_.size());
     for (const Built& built : frames) {
       if (!member.writable()) {
-        fold(member, built.first, dirty_devices_.size());
+        fold(member, built.first, dirty_items_.size());
         break;
       }
       give(member, built.frame);
     }
   }
-  for (const std::uint32_t slot : dirty_devices_) {
-    for (const std::uint32_t index : devices_[slot].dirty) {
+  for (const std::uint32_t slot : dirty_items_) {
+    for (const std::uint32_t index : items_[slot].dirty) {
       Series& series = series_[index];
       for (const Point& point : series.points) series.newest = std::max(series.newest, point.time);
       series.points.clear();
       series.dropped = 0;
     }
-    devices_[slot].dirty.clear();
+    items_[slot].dirty.clear();
+    items_[slot].missed = 0;
+    items_[slot].listed = false;
   }
-  dirty_devices_.clear();
+  dirty_items_.clear();
   heap_.clear();
   texts_full_ = false;
   forget_idle(now);
@@ -368,8 +419,10 @@ void Channel::send_snapshot(std::uint64_t key, const std::vector<store::LastPoin
   if (found == members_.end()) return;
   Member& member = **found;
   for (const store::LastPoint& last : points) {
-    if (!selector_.matches_metric(last.series->field)) continue;
-    const std::uint32_t index = series_slot(device_slot(last.series->device), last.series->field);
+    if (!selector_.matches_metric(last.series->field) || !selector_.matches_measurement(last.series->measurement))
+      continue;
+    const std::uint32_t item = item_slot(last.series->device, last.series->measurement);
+    const std::uint32_t index = series_slot(item, last.series->field);
     if (last.time.ns <= series_[index].newest) continue;
     Point point{last.time.ns, 0, type_of(last.value)};
     std::string_view text;
@@ -397,7 +450,9 @@ void Channel::give(Member& member, const FramePtr& frame) {
 void Channel::fold(Member& member, std::size_t first, std::size_t last) {
   if (member.subscriber == nullptr) return;
   for (std::size_t at = first; at < last; ++at) {
-    for (const std::uint32_t index : devices_[dirty_devices_[at]].dirty) {
+    const Item& item = items_[dirty_items_[at]];
+    if (item.missed != 0) member.slow().missed[dirty_items_[at]] += item.missed;
+    for (const std::uint32_t index : item.dirty) {
       const Series& series = series_[index];
       const Point* newest = &series.points.front();
       for (const Point& point : series.points)
@@ -421,7 +476,9 @@ void Channel::hold(Member& member, std::uint32_t series, Point point, std::strin
   const std::size_t old_bytes = at == backlog.points.end() ? 0 : sizeof(Member::Held) + old_text;
   if (backlog.bytes - old_bytes + sizeof(Member::Held) + text.size() > config_.backlog) {
     metrics_.dropped_backlog.add();
-    if (at != backlog.points.end()) at->second.missed += missed + 1;
+    missed += snapshot ? 0 : 1;
+    if (at != backlog.points.end()) at->second.missed += missed;
+    else if (missed != 0) backlog.missed[series_[series].item] += missed;
     return;
   }
   if (at == backlog.points.end()) {
@@ -452,32 +509,34 @@ FramePtr Channel::backlog_frame(Member& member) {
     backlog.states.erase(first);
     return state;
   }
-  std::vector<std::uint32_t> order;
-  order.reserve(backlog.points.size());
-  for (const auto& [series, held] : backlog.points) order.push_back(series);
-  std::ranges::sort(order, [&](std::uint32_t a, std::uint32_t b) {
-    return std::pair(series_[a].device, a) < std::pair(series_[b].device, b);
-  });
+  std::map<std::uint32_t, std::vector<std::uint32_t>> items;  // with their series
+  for (const auto& [series, held] : backlog.points) items[series_[series].item].push_back(series);
+  for (const auto& [item, missed] : backlog.missed) items[item];
   std::string& out = frame->rest;
   out = "\"data\":[";
-  for (std::size_t at = 0; at < order.size() && out.size() < config_.frame_bytes;) {
-    const std::uint32_t device = series_[order[at]].device;
-    if (at != 0) out += ',';
-    out += "{\"device\":";
-    out += devices_[device].name;
-    out += ",\"metrics\":{";
+  bool first_item = true;
+  for (auto& [item, held_series] : items) {
+    if (out.size() >= config_.frame_bytes) break;
+    if (!std::exchange(first_item, false)) out += ',';
+    out += items_[item].head;
     std::uint64_t missed = 0;
-    for (bool first = true; at < order.size() && series_[order[at]].device == device; ++at, first = false) {
-      const auto held = backlog.points.find(order[at]);
-      if (!first) out += ',';
-      out += series_[order[at]].name;
+    if (const auto at = backlog.missed.find(item); at != backlog.missed.end()) {
+      missed = at->second;
+      backlog.missed.erase(at);
+    }
+    std::ranges::sort(held_series);
+    bool first = true;
+    for (const std::uint32_t index : held_series) {
+      const auto held = backlog.points.find(index);
+      Series& series = series_[index];
+      if (!std::exchange(first, false)) out += ',';
+      out += series.name;
       out += "[[";
       append_time(out, Time{held->second.point.time}, options_.times);
       out += ',';
       append_value(out, held->second.point.type, held->second.point.cell, held->second.text);
       out += "]]";
       missed += held->second.missed;
-      Series& series = series_[order[at]];
       series.newest = std::max(series.newest, held->second.point.time);
       backlog.bytes -= std::min(backlog.bytes, sizeof(Member::Held) + held->second.text.size());
       backlog.points.erase(held);
@@ -495,7 +554,7 @@ FramePtr Channel::backlog_frame(Member& member) {
 }
 
 void Channel::drain(Member& member) {
-  while (member.backlog && !(member.backlog->points.empty() && member.backlog->states.empty())) {
+  while (member.backlog && !member.backlog->empty()) {
     if (!member.writable()) return;
     give(member, backlog_frame(member));
   }
@@ -526,11 +585,13 @@ std::size_t Channel::backlog_bytes() const {
 
 /// Series that have gone would stay for ever otherwise.
 void Channel::forget_idle(Duration now) {
-  if (now - forgotten_at_ < kForgetEvery) return;
+  if (forgotten_at_ && now - *forgotten_at_ < kForgetEvery) return;
+  const bool first = !forgotten_at_;
   forgotten_at_ = now;
-  if (devices_.size() < kForgetAbove || slow_members() != 0) return;
+  if (first) return;
+  if (items_.size() < kForgetAbove || slow_members() != 0) return;
   *maps_ = Maps{};
-  devices_.clear();
+  items_.clear();
   series_.clear();
 }
 

@@ -3,9 +3,13 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/telemetry_batch.h"
@@ -22,7 +26,7 @@ namespace flux::stream {
 /// each frame once for all who keep up. Whoever does not gets frames of his own: the newest point of each series, and
 /// how many he missed. So a channel keeps at most `points_per_frame` of a series, and a slow reader one.
 ///
-/// On its shard, but for `selector` and `closed`.
+/// On its shard, but for `selector`, `closed` and `miss`.
 class Channel {
  public:
   Channel(Selector selector, Options options, std::size_t shard, const Config& config, Metrics& metrics);
@@ -42,7 +46,11 @@ class Channel {
 
   /// Takes the points of one group that the selection wants.
   void add(const TelemetryBatch& batch, const TelemetryBatch::Group& group);
-  [[nodiscard]] bool has_points() const { return !dirty_devices_.empty(); }
+  /// Any thread. Notes that nobody here will see this group; the next frame says so of its device, by `dropped`. True
+  /// when the channel's shard has to be told: it was not since the last frame.
+  bool miss(const TelemetryBatch& batch, const TelemetryBatch::Group& group);
+  /// There is something for a frame.
+  [[nodiscard]] bool has_news() const { return !dirty_items_.empty() || has_missed_.load(std::memory_order_relaxed); }
   /// Sends what was collected.
   void flush(Duration now);
   void send_state(std::string_view device, const FramePtr& frame);
@@ -55,8 +63,8 @@ class Channel {
   /// Roughly what is kept for slow members.
   [[nodiscard]] std::size_t backlog_bytes() const;
 
-  Duration last_flush;     ///< the hub's, for its schedule
-  bool scheduled = false;  ///< the same
+  Duration last_flush{INT64_MIN / 2};  ///< the hub's, for its schedule; long ago, however young the machine is
+  bool scheduled = false;              ///< the same
 
  private:
   struct Point {
@@ -65,18 +73,20 @@ class Channel {
     ValueType type = ValueType::float64;
   };
   struct Series;
-  struct Device;
+  struct Item;
   struct Member;
   struct Plan;
   struct Maps;
 
-  std::uint32_t device_slot(std::string_view device);
-  std::uint32_t series_slot(std::uint32_t device, std::string_view metric);
+  std::uint32_t item_slot(std::string_view device, std::string_view measurement);
+  std::uint32_t series_slot(std::uint32_t item, std::string_view metric);
   const Plan& plan_for(const ShapePtr& shape);
+  Item& list(std::uint32_t slot);
+  void take_missed();
   void push(Series& series, std::uint32_t index, Point point);
   void decimate(Series& series);
   void drop_texts();
-  void append_item(std::string& out, const Device& device) const;
+  void append_item(std::string& out, const Item& item) const;
   void give(Member& member, const FramePtr& frame);
   void fold(Member& member, std::size_t first, std::size_t last);
   void hold(Member& member, std::uint32_t series, Point point, std::string_view text, std::uint64_t missed,
@@ -96,13 +106,17 @@ class Channel {
   class Sending;
   std::vector<std::unique_ptr<Member>> members_;
   int sending_ = 0;
-  std::vector<Device> devices_;
+  std::vector<Item> items_;
   std::vector<Series> series_;
   std::unique_ptr<Maps> maps_;
-  std::vector<std::uint32_t> dirty_devices_;  // in the order of their first points
-  std::string heap_;                          // texts of the points collected
-  bool texts_full_ = false;                   // dropping old ones made little room: no more until the next frame
-  Duration forgotten_at_;
+  std::vector<std::uint32_t> dirty_items_;  // in the order of their first points
+  std::string heap_;                        // texts of the points collected
+  bool texts_full_ = false;                 // dropping old ones made little room: no more until the next frame
+  std::optional<Duration> forgotten_at_;
+
+  std::mutex missed_mutex_;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> missed_;  // by device and measurement
+  std::atomic<bool> has_missed_{false};
 };
 using ChannelPtr = std::shared_ptr<Channel>;
 

@@ -65,7 +65,7 @@ TEST_F(ChannelTest, WritesWhatTheContractShows) {
       "[1767225600251,null]],\"i\":[[1767225600250,-9223372036854775808]],\"u\":[[1767225600250,"
       "18446744073709551615]],\"b\":[[1767225600250,true]],\"s\":[[1767225600250,\"say \\\"hi\\\"\\u0001\"]]}}]}");
   EXPECT_EQ(json::parse(reader.frames()[0].second->payload()).size(), 1U);
-  EXPECT_FALSE(live->has_points());
+  EXPECT_FALSE(live->has_news());
 }
 
 TEST_F(ChannelTest, WritesTimesAsAskedFor) {
@@ -224,6 +224,7 @@ TEST_F(ChannelTest, ASnapshotNeverReplacesWhatIsNewer) {
   const auto last = [&](const char* device, Time time, Value value) {
     auto info = std::make_shared<store::SeriesInfo>();
     info->device = device;
+    info->measurement = "telemetry";
     info->field = "temperature";
     return store::LastPoint{.series = info, .time = time, .value = std::move(value)};
   };
@@ -238,6 +239,53 @@ TEST_F(ChannelTest, ASnapshotNeverReplacesWhatIsNewer) {
       "{\"device\":\"pump-3\",\"metrics\":{\"temperature\":[[1767222000000,\"on\"]]}}]}");
   live->send_snapshot(99, {last("pump-9", kNow, 1.0)});
   EXPECT_EQ(reader.messages().size(), 2U) << "nobody of that name";
+}
+
+TEST_F(ChannelTest, TheNewestOfOneMeasurementDoesNotHideAnothers) {
+  auto live = channel();
+  live->add_member(1, reader, 1);
+  reader.set_room(0);
+  ShapeKey key = pump->key();
+  key.measurement = "hourly";
+  const auto hourly = std::make_shared<const Shape>(std::move(key));
+  add(*live, pump, {{kNow + 1_s, {to_cell(1.0)}}});
+  add(*live, hourly, {{kNow, {to_cell(2.0)}}});
+  live->flush({});
+  auto info = std::make_shared<store::SeriesInfo>();
+  info->device = "pump-1";
+  info->measurement = "daily";
+  info->field = "temperature";
+  live->send_snapshot(1, {{.series = info, .time = kNow - 1_s, .value = 3.0}});
+  reader.set_room(SIZE_MAX);
+  EXPECT_FALSE(live->drain_slow());
+  ASSERT_EQ(reader.messages().size(), 1U);
+  EXPECT_EQ(json::parse(reader.messages()[0])["data"], json::parse(R"([
+      {"device":"pump-1","metrics":{"temperature":[[1767225601000,1]]}},
+      {"device":"pump-1","measurement":"hourly","metrics":{"temperature":[[1767225600000,2]]}},
+      {"device":"pump-1","measurement":"daily","metrics":{"temperature":[[1767225599000,3]]}}])"));
+}
+
+TEST_F(ChannelTest, WhatASlowReadersBacklogHasNoRoomForIsCountedInItsFrames) {
+  config.backlog = 4'096;
+  auto live = channel();
+  live->add_member(1, reader, 1);
+  reader.set_room(0);
+  for (int i = 0; i < 1'000; ++i)
+    add(*live, make_shape("device-" + std::to_string(i), {{"a", ValueType::float64}}), {{kNow, {to_cell(double(i))}}});
+  live->flush({});
+  reader.set_room(SIZE_MAX);
+  EXPECT_FALSE(live->drain_slow());
+  std::size_t points = 0;
+  std::size_t dropped = 0;
+  for (const std::string& message : reader.messages()) {
+    for (const auto& item : json::parse(message)["data"]) {
+      points += item["metrics"].size();
+      dropped += item.value("dropped", 0U);
+    }
+  }
+  EXPECT_EQ(points + dropped, 1'000U);
+  EXPECT_GT(points, 0U);
+  EXPECT_EQ(dropped, metrics.dropped_backlog.value());
 }
 
 TEST_F(ChannelTest, KeepsTheNewestStateForASlowReader) {
@@ -278,6 +326,22 @@ TEST_F(ChannelTest, EndlessTextsBetweenTwoFramesDoNotFillTheMemory) {
   EXPECT_LE(points.size(), 10U);
   EXPECT_EQ(points.back()[1].get<std::string>(), std::string(1'000, static_cast<char>('a' + 999 % 26)));
   EXPECT_EQ(points.size() + item["dropped"].get<std::size_t>(), 1'000U);
+}
+
+TEST_F(ChannelTest, ATextThatIsTooLargeForAnyFrameIsToldOf) {
+  config.backlog = 100;
+  auto live = channel();
+  live->add_member(1, reader, 1);
+  BatchBuilder builder;
+  const auto row = builder.add_row(make_shape("d", {{"text", ValueType::string}}), kNow);
+  row[0] = builder.add_string(std::string(101, 'x'));
+  const BatchPtr batch = builder.seal(kNow);
+  live->add(*batch, batch->groups()[0]);
+  EXPECT_TRUE(live->has_news());
+  live->flush({});
+  ASSERT_EQ(reader.messages().size(), 1U);
+  EXPECT_EQ(reader.messages()[0], R"({"op":"data","id":1,"data":[{"device":"d","metrics":{},"dropped":1}]})");
+  EXPECT_FALSE(live->has_news());
 }
 
 }  // namespace

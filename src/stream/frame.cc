@@ -51,8 +51,9 @@ std::string Frame::head(std::uint64_t id) const {
 
 std::string Frame::payload() const {
   if (kind == Kind::state) return "{" + rest;
-  const std::size_t colon = rest.find(':');
-  return rest.substr(colon + 1, rest.size() - colon - 2);
+  const std::string_view name = kind == Kind::data ? "\"data\":" : "\"event\":";
+  const std::size_t begin = rest.find(name) + name.size();
+  return rest.substr(begin, rest.size() - begin - 1);
 }
 
 void append_time(std::string& out, Time time, TimeFormat format) {
@@ -101,6 +102,16 @@ FramePtr make_state_frame(std::string_view device, registry::DeviceState state, 
   else append_time(out, last_seen, format);
   out += '}';
   return frame;
+}
+
+FramePtr with_dropped(const Frame& frame, std::uint64_t dropped) {
+  auto told = std::make_shared<Frame>();
+  told->kind = frame.kind;
+  told->rest = "\"dropped\":";
+  append_number(told->rest, dropped);
+  told->rest += ',';
+  told->rest += frame.rest;
+  return told;
 }
 
 FramePtr make_object_frame(Frame::Kind kind, std::string_view json) {

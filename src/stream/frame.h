@@ -44,6 +44,8 @@ void append_value(std::string& out, ValueType type, Cell cell, std::string_view 
 /// `last_seen` of `Time::min()` is written as null: never.
 FramePtr make_state_frame(std::string_view device, registry::DeviceState state, bool connected, Time last_seen,
                           TimeFormat format);
+/// The same for a reader that has missed so many of its kind just before it.
+FramePtr with_dropped(const Frame& frame, std::uint64_t dropped);
 /// `json` is an object.
 FramePtr make_object_frame(Frame::Kind kind, std::string_view json);
 

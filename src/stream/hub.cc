@@ -46,7 +46,7 @@ struct Hub::State {
     match.version = version;
     match.shards.clear();
     std::vector<std::vector<ChannelPtr>> found(shards.size());
-    for (ChannelPtr& channel : index.match(*device, shape->fields()))
+    for (ChannelPtr& channel : index.match(*device, shape->key()))
       found[channel->shard()].push_back(std::move(channel));
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (!found[i].empty())

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <latch>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -24,6 +25,8 @@ using testing::Reader;
 
 constexpr TenantId kTenant{1};
 constexpr Time kNow{1'767'225'600'000'000'000};
+/// Longer than any machine has been running.
+constexpr Duration kAges = 24_h * (365 * 100);
 
 class HubTest : public ::testing::Test {
  protected:
@@ -59,7 +62,7 @@ TEST_F(HubTest, TheFirstPointGoesOutAtOnceAndTheNextWithTheInterval) {
   Subscription first;
   Subscription second;
   run_on(shards[1], [&] {
-    first = hub->subscribe({.tenant = kTenant}, {.interval = 3600_s}, hasty, 1);
+    first = hub->subscribe({.tenant = kTenant}, {.interval = kAges}, hasty, 1);
     second = hub->subscribe({.tenant = kTenant}, {.interval = 20_ms}, patient, 1);
   });
   const auto pump = make_shape("pump-1", {{"a", ValueType::float64}});
@@ -74,7 +77,7 @@ TEST_F(HubTest, TheFirstPointGoesOutAtOnceAndTheNextWithTheInterval) {
       for (const auto& item : json::parse(frame->payload())) points += item["metrics"]["a"].size();
     return points == 3;
   }));
-  EXPECT_EQ(hasty.frames().size(), 1U) << "its next frame is an hour away";
+  EXPECT_EQ(hasty.frames().size(), 1U) << "its next frame is a hundred years away";
   run_on(shards[1], [&] {
     first = {};
     second = {};
@@ -275,6 +278,7 @@ TEST_F(HubTest, BeginsWithASnapshotWhereItIsAskedFor) {
     std::thread([done] {
       auto info = std::make_shared<store::SeriesInfo>();
       info->device = "pump-1";
+      info->measurement = "telemetry";
       info->field = "a";
       done(std::vector<store::LastPoint>{{.series = info, .time = kNow, .received_at = kNow, .value = 21.5}});
     }).join();
@@ -338,7 +342,100 @@ TEST_F(HubTest, SendsStatesToWhoSelectedTheDeviceAndEventsToWhoWantsThem) {
   run_on(shards[1], [&] { subscriptions.clear(); });
 }
 
-TEST_F(HubTest, ASlowReaderOfEventsKeepsTheNewest) {
+TEST_F(HubTest, ReadersLearnOfWhatAShardThatFellBehindHasDropped) {
+  Config config;
+  config.interval = config.min_interval = 1_ms;
+  config.queue = config::Bytes{1};  // what comes while something is under way is dropped
+  start(config);
+  Reader all;
+  Reader one_metric;
+  Reader slow;
+  slow.set_room(0);
+  std::vector<Subscription> subscriptions;
+  run_on(shards[1], [&] {
+    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = TimeFormat::s}, all, 1));
+    subscriptions.push_back(
+        hub->subscribe({.tenant = kTenant, .metrics = {"b"}}, {.times = TimeFormat::s}, one_metric, 2));
+    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = TimeFormat::s}, slow, 3));
+  });
+  const auto pump = make_shape("pump-1", {{"a", ValueType::float64}, {"b", ValueType::float64}});
+  const auto fan = make_shape("fan-1", {{"a", ValueType::float64}});
+  std::latch busy(1);
+  shards[1].post([&] { busy.wait(); });
+  for (int i = 0; i < 5; ++i) publish(one_row(pump, make_context(*pump), kNow + Duration{i * 1'000'000'000LL}, {1, 2}));
+  for (int i = 0; i < 3; ++i) publish(one_row(fan, make_context(*fan), kNow, {3}));
+  {
+    BatchBuilder builder;  // of the second row only `b` is there
+    builder.add_row(pump, kNow);
+    builder.add_row(pump, kNow);
+    builder.set_missing(0);
+    publish({.batch = builder.seal(kNow), .contexts = {make_context(*pump)}, .position = {}});
+  }
+  busy.count_down();
+  struct Seen {
+    std::map<std::string, std::size_t> points, dropped;
+    bool operator==(const Seen&) const = default;
+  };
+  const auto seen = [](const auto& frames) {
+    Seen result;
+    for (const auto& [id, frame] : frames) {
+      for (const auto& item : json::parse(frame->payload())) {
+        const auto device = item["device"].template get<std::string>();
+        for (const auto& [metric, points] : item["metrics"].items()) result.points[device] += points.size();
+        if (item.contains("dropped")) result.dropped[device] += item["dropped"].template get<std::size_t>();
+      }
+    }
+    return result;
+  };
+  const Seen everything{.points = {{"pump-1", 2}}, .dropped = {{"pump-1", 4 * 2 + 3}, {"fan-1", 3}}};
+  const Seen of_b{.points = {{"pump-1", 1}}, .dropped = {{"pump-1", 4 + 2}}};
+  EXPECT_TRUE(all.wait([&](const auto& frames) { return seen(frames) == everything; }));
+  EXPECT_TRUE(one_metric.wait([&](const auto& frames) { return seen(frames) == of_b; }));
+  EXPECT_TRUE(slow.frames().empty());
+  slow.set_room(SIZE_MAX);
+  // Of the two points of one row it gets both: they are of two series.
+  EXPECT_TRUE(slow.wait([&](const auto& frames) { return seen(frames) == everything; }));
+  EXPECT_EQ(metrics.value("fluxgate_stream_dropped_readings_total", {{"reason", "queue"}}), 4 * 2 + 3 + 4.0);
+  run_on(shards[1], [&] { subscriptions.clear(); });
+}
+
+TEST_F(HubTest, MeasurementsOfADeviceAreApart) {
+  Config config;
+  config.interval = config.min_interval = 1_ms;
+  start(config);
+  Reader all;
+  Reader plain;
+  Reader vibration;
+  std::vector<Subscription> subscriptions;
+  run_on(shards[1], [&] {
+    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = TimeFormat::s}, all, 1));
+    subscriptions.push_back(
+        hub->subscribe({.tenant = kTenant, .measurements = {"telemetry"}}, {.times = TimeFormat::s}, plain, 1));
+    subscriptions.push_back(hub->subscribe({.tenant = kTenant, .devices = {"pump-1"}, .measurements = {"vibration"}},
+                                           {.times = TimeFormat::s}, vibration, 1));
+  });
+  const auto pump = make_shape("pump-1", {{"a", ValueType::float64}});
+  ShapeKey key = pump->key();
+  key.measurement = "vibration";
+  const auto other = std::make_shared<const Shape>(std::move(key));
+  const auto context = make_context(*pump);
+  BatchBuilder builder;
+  builder.add_row(pump, kNow)[0] = to_cell(1.0);
+  builder.add_row(other, kNow)[0] = to_cell(2.0);
+  publish({.batch = builder.seal(kNow), .contexts = {context, context}, .position = {}});
+  const std::string of_plain = R"({"device":"pump-1","metrics":{"a":[[1767225600,1]]}})";
+  const std::string of_vibration = R"({"device":"pump-1","measurement":"vibration","metrics":{"a":[[1767225600,2]]}})";
+  const std::string head = R"({"op":"data","id":1,"data":[)";
+  EXPECT_TRUE(all.wait_for_frames(1));
+  EXPECT_TRUE(plain.wait_for_frames(1));
+  EXPECT_TRUE(vibration.wait_for_frames(1));
+  EXPECT_EQ(all.messages()[0], head + of_plain + "," + of_vibration + "]}");
+  EXPECT_EQ(plain.messages()[0], head + of_plain + "]}");
+  EXPECT_EQ(vibration.messages()[0], head + of_vibration + "]}");
+  run_on(shards[1], [&] { subscriptions.clear(); });
+}
+
+TEST_F(HubTest, ASlowReaderOfEventsKeepsTheNewestAndKnowsHowManyItMissed) {
   Config config;
   config.events_backlog = 5;
   start(config);
@@ -352,7 +449,9 @@ TEST_F(HubTest, ASlowReaderOfEventsKeepsTheNewest) {
   EXPECT_TRUE(events.wait_for_frames(5));
   settle();
   EXPECT_EQ(events.frames().size(), 5U);
-  EXPECT_EQ(events.messages()[0], "{\"op\":\"event\",\"id\":4,\"event\":{\"n\":15}}");
+  EXPECT_EQ(events.messages()[0], "{\"op\":\"event\",\"id\":4,\"dropped\":15,\"event\":{\"n\":15}}");
+  EXPECT_EQ(events.frames()[0].second->payload(), "{\"n\":15}");
+  EXPECT_EQ(events.messages()[1], "{\"op\":\"event\",\"id\":4,\"event\":{\"n\":16}}");
   run_on(shards[1], [&] { subscription = {}; });
 }
 

@@ -44,7 +44,7 @@ void Index::remove(const ChannelPtr& channel) {
   version_.fetch_add(1, std::memory_order_release);
 }
 
-void Index::collect(const wire::DeviceContext& device, const std::vector<FieldDef>* fields, Channels& out) const {
+void Index::collect(const wire::DeviceContext& device, const ShapeKey* shape, Channels& out) const {
   const auto found = tenants_.find(device.tenant);
   if (found == tenants_.end()) return;
   const Tenant& tenant = found->second;
@@ -52,18 +52,16 @@ void Index::collect(const wire::DeviceContext& device, const std::vector<FieldDe
     for (const ChannelPtr& channel : channels) {
       const Selector& selector = channel->selector();
       if (!selector.matches(device)) continue;
-      if (fields != nullptr &&
-          std::ranges::none_of(*fields, [&](const FieldDef& field) { return selector.matches_metric(field.name); }))
-        continue;
+      if (shape != nullptr && !selector.matches(*shape)) continue;
       out.push_back(channel);
     }
   };
   if (const auto at = tenant.devices.find(device.device); at != tenant.devices.end()) take(at->second);
   for (const Tag& label : device.labels)
     if (const auto at = tenant.labels.find(label); at != tenant.labels.end()) take(at->second);
-  if (fields != nullptr) {
+  if (shape != nullptr) {
     const std::size_t before = out.size();
-    for (const FieldDef& field : *fields)
+    for (const FieldDef& field : shape->fields)
       if (const auto at = tenant.metrics.find(field.name); at != tenant.metrics.end()) take(at->second);
     // Only a channel that wants several metrics can have come more than once.
     std::sort(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
@@ -77,10 +75,10 @@ void Index::collect(const wire::DeviceContext& device, const std::vector<FieldDe
   take(tenant.all);
 }
 
-std::vector<ChannelPtr> Index::match(const wire::DeviceContext& device, const std::vector<FieldDef>& fields) const {
+std::vector<ChannelPtr> Index::match(const wire::DeviceContext& device, const ShapeKey& shape) const {
   Channels out;
   const std::shared_lock lock(mutex_);
-  collect(device, &fields, out);
+  collect(device, &shape, out);
   return out;
 }
 

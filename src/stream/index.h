@@ -23,9 +23,8 @@ class Index {
   void add(const ChannelPtr& channel);
   void remove(const ChannelPtr& channel);
 
-  /// Channels that want something of a row with these fields.
-  [[nodiscard]] std::vector<ChannelPtr> match(const wire::DeviceContext& device,
-                                              const std::vector<FieldDef>& fields) const;
+  /// Channels that want something of a row of this shape.
+  [[nodiscard]] std::vector<ChannelPtr> match(const wire::DeviceContext& device, const ShapeKey& shape) const;
   /// Channels that want the device, whatever its metrics.
   [[nodiscard]] std::vector<ChannelPtr> match(const wire::DeviceContext& device) const;
 
@@ -45,7 +44,7 @@ class Index {
   };
   template <class Visit>
   void places(const Selector& selector, Visit visit);
-  void collect(const wire::DeviceContext& device, const std::vector<FieldDef>* fields, Channels& out) const;
+  void collect(const wire::DeviceContext& device, const ShapeKey* shape, Channels& out) const;
 
   mutable std::shared_mutex mutex_;
   std::unordered_map<TenantId, Tenant> tenants_;

@@ -11,12 +11,18 @@ void sort_unique(std::vector<T>& items) {
   items.erase(std::unique(items.begin(), items.end()), items.end());
 }
 
+bool any_or_listed(const std::vector<std::string>& sorted, std::string_view name) {
+  return sorted.empty() ||
+         std::ranges::binary_search(sorted, name, {}, [](const auto& item) { return std::string_view(item); });
+}
+
 }  // namespace
 
 void Selector::normalize() {
   sort_unique(devices);
   sort_unique(labels);
   sort_unique(metrics);
+  sort_unique(measurements);
 }
 
 bool Selector::matches(const wire::DeviceContext& device) const {
@@ -28,9 +34,15 @@ bool Selector::matches(const wire::DeviceContext& device) const {
   });
 }
 
-bool Selector::matches_metric(std::string_view metric) const {
-  return metrics.empty() ||
-         std::ranges::binary_search(metrics, metric, {}, [](const auto& m) { return std::string_view(m); });
+bool Selector::matches_metric(std::string_view metric) const { return any_or_listed(metrics, metric); }
+
+bool Selector::matches_measurement(std::string_view measurement) const {
+  return any_or_listed(measurements, measurement);
+}
+
+bool Selector::matches(const ShapeKey& shape) const {
+  return matches_measurement(shape.measurement) &&
+         std::ranges::any_of(shape.fields, [&](const FieldDef& field) { return matches_metric(field.name); });
 }
 
 }  // namespace flux::stream

@@ -10,6 +10,8 @@ namespace {
 
 constexpr Duration kSlowPoll{20'000'000};
 constexpr std::size_t kTracePast = 50;
+/// A hundred years: no connection sees the difference, and times stay within their range.
+constexpr Duration kLongestInterval = 24_h * (365 * 100);
 
 std::string key_of(const Selector& selector, const Options& options) {
   wire::control::Packer key;
@@ -21,6 +23,9 @@ std::string key_of(const Selector& selector, const Options& options) {
     key.text(label.key);
     key.text(label.value);
   }
+  key.number(selector.measurements.size());
+  for (const std::string& measurement : selector.measurements) key.text(measurement);
+  key.number(selector.metrics.size());
   for (const std::string& metric : selector.metrics) key.text(metric);
   key.integer(options.interval.ns);
   key.byte(static_cast<std::uint8_t>(options.times));
@@ -49,6 +54,7 @@ bool ShardHub::deliver(Delivery delivery) {
   if (before > config_.queue) {
     queued_bytes_.fetch_sub(delivery.bytes, std::memory_order_relaxed);
     metrics_.dropped_queue.add(delivery.readings);
+    tell_missed(delivery);
     return false;
   }
   shard_.post([self = shared_from_this(), delivery = std::move(delivery)] {
@@ -56,6 +62,18 @@ bool ShardHub::deliver(Delivery delivery) {
     if (!self->stopped_) self->take(delivery);
   });
   return true;
+}
+
+/// Costs little memory however much is dropped: counts, and one task per channel until it has run.
+void ShardHub::tell_missed(const Delivery& delivery) {
+  for (const auto& [group, channels] : delivery.groups) {
+    for (const ChannelPtr& channel : *channels) {
+      if (channel->closed() || !channel->miss(*delivery.batch, delivery.batch->groups()[group])) continue;
+      post([channel](ShardHub& hub) {
+        if (!channel->closed()) hub.schedule(channel);
+      });
+    }
+  }
 }
 
 // --- readings ------------------------------------------------------------------------------------------------------
@@ -71,7 +89,7 @@ void ShardHub::take(const Delivery& delivery) {
 }
 
 void ShardHub::schedule(const ChannelPtr& channel) {
-  if (channel->scheduled || !channel->has_points()) return;
+  if (channel->scheduled || !channel->has_news()) return;
   channel->scheduled = true;
   const Duration next = channel->last_flush + channel->options().interval;
   if (next <= shard_.now()) {
@@ -147,13 +165,15 @@ void ShardHub::send(Line& line, const FramePtr& frame) {
   if (line.backlog.empty() && line.subscriber->writable()) return give(line, frame);
   if (line.backlog.size() >= config_.events_backlog) {
     line.backlog.pop_front();
+    ++line.missed;
     metrics_.dropped_backlog.add();
   }
   line.backlog.push_back(frame);
   watch_slow();
 }
 
-void ShardHub::give(Line& line, const FramePtr& frame) {
+void ShardHub::give(Line& line, FramePtr frame) {
+  if (line.missed != 0) frame = with_dropped(*frame, std::exchange(line.missed, 0));
   metrics_.frames_sent.add();
   metrics_.frame_bytes.add(frame->rest.size());
   line.subscriber->send(line.id, frame);
@@ -192,7 +212,8 @@ std::uint64_t ShardHub::subscribe(Selector selector, Options options, Subscriber
   CHECK(shard_.is_current());
   selector.normalize();
   if (options.interval.ns == 0) options.interval = config_.interval;
-  options.interval = std::max(options.interval, config_.min_interval);
+  options.interval =
+      std::clamp(options.interval, config_.min_interval, std::max(config_.min_interval, kLongestInterval));
   std::string name = key_of(selector, options);
   ChannelPtr& channel = channels_[name];
   const bool is_new = channel == nullptr;

@@ -41,7 +41,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
 
   ShardHub(runtime::Shard& shard, std::shared_ptr<Shared> shared);
 
-  /// Any thread. False when the shard does not keep up: the delivery was dropped.
+  /// Any thread. False when the shard does not keep up: the delivery was dropped, and its channels will say so.
   bool deliver(Delivery delivery);
   /// Any thread.
   void post(std::move_only_function<void(ShardHub&)> task);
@@ -71,6 +71,7 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
     std::vector<std::string> devices;  // sorted; empty: all
     bool trace = false;
     std::deque<FramePtr> backlog;
+    std::uint64_t missed = 0;                         // taken from the backlog's front since the last frame
     std::vector<registry::ConnectionEventPtr> shown;  // of the past, that may come once more
     registry::ConnectionLog::Subscription listening;
   };
@@ -82,12 +83,13 @@ class ShardHub final : public std::enable_shared_from_this<ShardHub>, private ru
   };
 
   void on_turn_end() override;
+  void tell_missed(const Delivery& delivery);
   void take(const Delivery& delivery);
   void schedule(const ChannelPtr& channel);
   void arm();
   void flush_due();
   void send(Line& line, const FramePtr& frame);
-  void give(Line& line, const FramePtr& frame);
+  void give(Line& line, FramePtr frame);
   void watch_slow();
   void poll_slow();
 

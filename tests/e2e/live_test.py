@@ -60,6 +60,39 @@ class Live(unittest.TestCase):
         self.assertEqual(found["data"][0]["metrics"]["wanted"][0][1], 3)
         live.close()
 
+    def test_measurements_can_be_chosen(self):
+        live = self.socket()
+        live.send({"op": "subscribe", "id": 1, "devices": ["measured"], "measurements": ["vibration"]})
+        live.send({"op": "subscribe", "id": 2, "devices": ["measured"], "measurements": ["vibration", "telemetry"], "epoch": "ms"})
+        self.assertEqual([live.receive()["id"] for _ in range(2)], [1, 2])
+        self.send_reading("measured", 1)
+        found = live.until(lambda message: message["op"] == "data" and message)
+        self.assertEqual(found["id"], 2)
+        self.assertEqual([list(item) for item in found["data"]], [["device", "metrics"]], "plain readings are as they were")
+        live.send({"op": "subscribe", "id": 3, "measurements": "vibration"})
+        refused = live.until(lambda message: message["op"] == "error" and message)
+        self.assertEqual(refused["error"]["field"], "measurements")
+        live.close()
+
+    def test_server_sent_events_of_a_measurement(self):
+        selection = {"device": "measured-2", "measurement": ["telemetry", "other"]}
+        reader = threading.Thread(target=read_events, args=(self.admin, "/api/v1/live/sse", lambda name, data: data), kwargs=selection)
+        reader.start()
+        wait_until(lambda: self.send_reading("measured-2", 1) or not reader.is_alive(), what="an event")
+        reader.join()
+
+    def test_an_ended_session_ends_its_connection_with_a_code_of_its_own(self):
+        with Fluxgate() as flux:
+            admin = flux.administrator()
+            live = WebSocket(flux.http, "/api/v1/live", admin.headers)
+            live.send({"op": "ping"})
+            self.assertEqual(live.receive()["op"], "pong")
+            self.assertLess(admin.post("/api/v1/auth/logout").status, 300)
+            live.send({"op": "ping"})
+            self.assertIsNone(live.receive())
+            self.assertEqual(live.close_code, 4401)
+            live.close()
+
     def test_a_snapshot_comes_first(self):
         self.send_reading("snap", 41)
         wait_until(lambda: self.admin.get("/api/v1/devices/snap/latest").json["metrics"])

@@ -342,20 +342,28 @@ class Served(unittest.TestCase):
 
     def test_methods_that_a_path_does_not_have(self):
         for path, item in DOCUMENT["paths"].items():
-            method = next(verb.upper() for verb in ("patch", "delete", "put") if verb not in item)
-            with self.subTest(f"{method} {path}"):
-                answer = self.admin.request(method, path.format(device="d", id="i", profile="p"))
-                self.assertEqual(answer.status, 405, answer)
-                self.fits(answer.json, ERROR)
-                allowed = {verb.strip() for verb in answer.headers["Allow"].split(",")}
-                self.assertEqual({verb.upper() for verb in item if verb in VERBS} - allowed, set(), answer.headers["Allow"])
-            if "get" not in item:
-                with self.subTest(f"GET {path}"):
-                    answer = self.admin.get(path.format(device="d", id="i", profile="p"))
+            documented = {verb.upper() for verb in item if verb in VERBS}
+            routed = documented | {"OPTIONS"} | ({"HEAD"} if "GET" in documented else set())
+            concrete = path.format(device="d", id="i", profile="p")
+            for method in sorted({"GET", "POST", "PUT", "PATCH", "DELETE"} - documented):
+                with self.subTest(f"{method} {path}"):
+                    answer = self.admin.request(method, concrete)
                     self.assertEqual(answer.status, 405, answer)
                     self.fits(answer.json, ERROR)
-                    allowed = {verb.strip() for verb in answer.headers["Allow"].split(",")}
-                    self.assertEqual(allowed, {verb.upper() for verb in item if verb in VERBS})
+                    self.assertEqual({verb.strip() for verb in answer.headers["Allow"].split(",")}, routed)
+            with self.subTest(f"OPTIONS {path}"):
+                answer = self.admin.request("OPTIONS", concrete)
+                self.assertEqual(answer.status, 204, answer)
+                self.assertEqual({verb.strip() for verb in answer.headers["Allow"].split(",")}, routed)
+
+    def test_api_paths_that_nobody_knows_are_not_found_by_any_method(self):
+        for path in (f"{API}/nothing", f"{API}/devices/d/nothing", "/api/v2/devices", "/.well-known/nothing"):
+            for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+                with self.subTest(f"{method} {path}"):
+                    answer = self.admin.request(method, path)
+                    self.assertEqual(answer.status, 404, answer)
+                    self.fits(answer.json, ERROR)
+                    self.assertNotIn("Allow", answer.headers)
 
     def test_parameters_that_are_not_known_are_refused_as_documented(self):
         for method, path in OPERATIONS:

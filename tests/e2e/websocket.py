@@ -9,12 +9,23 @@ import struct
 from e2e.harness import LIMIT_S
 
 
+def connected(address: str, receive_buffer: int | None = None) -> socket.socket:
+    """A connection whose kernel holds about `receive_buffer` bytes that nobody reads."""
+    host, port = address.rsplit(":", 1)
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if receive_buffer:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    made.settimeout(LIMIT_S)
+    made.connect((host, int(port)))
+    return made
+
+
 class WebSocket:
     """As much of RFC 6455 as a test needs, without a library between us and the bytes."""
 
-    def __init__(self, address: str, path: str, headers: dict[str, str]):
-        host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=LIMIT_S)
+    def __init__(self, address: str, path: str, headers: dict[str, str], receive_buffer: int | None = None):
+        self.close_code: int | None = None
+        self.socket = connected(address, receive_buffer)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET {path} HTTP/1.1", f"Host: {address}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
                  "Sec-WebSocket-Version: 13", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
@@ -44,6 +55,7 @@ class WebSocket:
             if opcode == 0x1:
                 return json.loads(payload)
             if opcode == 0x8:
+                self.close_code = struct.unpack("!H", payload[:2])[0] if length >= 2 else 1005
                 return None
 
     def until(self, wanted):

@@ -207,19 +207,22 @@ int tail(const TailOptions& options) {
     const json frame = json::parse(data, nullptr, false);
     if (!frame.is_array()) return true;
     for (const json& device : frame) {
+      // Where it is not the usual one, the measurement tells metrics of one name apart.
+      const std::string measurement = device.value("measurement", "");
       for (const auto& [metric, points] : device.at("metrics").items()) {
         for (const json& point : points) {
           if (enough()) return false;
           ++seen;
-          if (options.json)
-            std::printf(
-                "%s\n",
-                json{{"device", device.at("device")}, {"metric", metric}, {"time", point.at(0)}, {"value", point.at(1)}}
-                    .dump()
-                    .c_str());
-          else
+          if (options.json) {
+            json line{
+                {"device", device.at("device")}, {"metric", metric}, {"time", point.at(0)}, {"value", point.at(1)}};
+            if (!measurement.empty()) line["measurement"] = measurement;
+            std::printf("%s\n", line.dump().c_str());
+          } else {
             std::printf("%s  %s  %s  %s\n", shown(point.at(0)).c_str(), device.at("device").get<std::string>().c_str(),
-                        metric.c_str(), shown(point.at(1)).c_str());
+                        (measurement.empty() ? metric : measurement + "/" + metric).c_str(),
+                        shown(point.at(1)).c_str());
+          }
         }
       }
     }

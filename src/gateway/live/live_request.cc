@@ -19,10 +19,11 @@ Result<LiveRequest> parse_subscribe(const JsonObject& message, LiveRequest reque
     if (!wanted.value_or(false)) return fail(ErrorCode::invalid_argument, "expected true", "events");
     return request;
   }
-  DO(message.only({"op", "id", "devices", "labels", "metrics", "interval", "epoch", "snapshot"}));
+  DO(message.only({"op", "id", "devices", "labels", "metrics", "measurements", "interval", "epoch", "snapshot"}));
   request.kind = LiveRequest::Kind::subscribe;
   TRY(request.selector.devices, message.texts("devices"));
   TRY(request.selector.metrics, message.texts("metrics"));
+  TRY(request.selector.measurements, message.texts("measurements"));
   TRY(const auto labels, message.object("labels"));
   if (labels) {
     for (const std::string& name : labels->names()) {

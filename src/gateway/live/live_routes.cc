@@ -48,11 +48,12 @@ Async<void> stream_events(stream::Hub& hub, auth::Accounts& accounts, auth::Prin
 }
 
 Result<SseSelection> selection_of(const HttpRequest& request) {
-  DO(only_parameters(request, {"device", "metric", "label", "interval", "epoch"}));
+  DO(only_parameters(request, {"device", "metric", "measurement", "label", "interval", "epoch"}));
   SseSelection selection;
   selection.selector.tenant = caller(request).tenant();
   selection.selector.devices = list_of(request, "device");
   selection.selector.metrics = list_of(request, "metric");
+  selection.selector.measurements = list_of(request, "measurement");
   for (const std::string& label : request.query_all("label")) {
     const std::size_t colon = label.find(':');
     if (colon == 0 || colon == std::string::npos)

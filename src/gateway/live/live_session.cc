@@ -11,7 +11,9 @@ constexpr std::size_t kMaxSubscriptions = 200;
 constexpr std::size_t kLowWater = 64 << 10;
 constexpr std::size_t kHighWater = 256 << 10;
 constexpr std::size_t kMaxMessage = 256 << 10;
-constexpr Duration kCheckInterval = 30_s;
+constexpr Duration kCheckInterval = 30_s;  // of a client that says nothing
+/// Of the codes that are free for applications: the client has to sign in again, and not just to come back.
+constexpr auto kSessionEnded = static_cast<net::CloseCode>(4401);
 
 /// The wire form of a frame for one subscription id. The last one is kept: clients of one kind number their
 /// subscriptions alike, so one after the other asks for the same.
@@ -36,13 +38,18 @@ void LiveSession::on_open(net::WebSocket& socket) {
   socket_ = &socket;
   socket.set_water_marks(kLowWater, kHighWater);
   socket.set_message_limit(kMaxMessage);
-  check_ = socket.shard().call_every(kCheckInterval, [this] {
-    if (!accounts_.still_good(*principal_, wall_now())) socket_->close(net::CloseCode::policy, "the session has ended");
-  });
+  check_ = socket.shard().call_every(kCheckInterval, [this] { (void)still_good(); });
+}
+
+bool LiveSession::still_good() {
+  if (accounts_.still_good(*principal_, wall_now())) return true;
+  socket_->close(kSessionEnded, "the session has ended");
+  return false;
 }
 
 void LiveSession::on_message(net::WebSocket& socket, net::MessageKind kind, std::string_view text) {
   if (kind != net::MessageKind::text) return socket.close(net::CloseCode::unsupported, "expected text");
+  if (!still_good()) return;
   auto request = parse_live_request(text);
   if (!request) return refuse(request.error().id, request.error().error);
   switch (request->kind) {

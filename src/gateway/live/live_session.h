@@ -25,6 +25,8 @@ class LiveSession final : public net::WebSocketHandler, public stream::Subscribe
   void send(std::uint64_t id, const stream::FramePtr& frame) override;
 
  private:
+  /// False when the session has ended, and the connection with it.
+  bool still_good();
   void refuse(std::optional<std::uint64_t> id, const Error& error);
 
   stream::Hub& hub_;

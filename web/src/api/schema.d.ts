@@ -1216,6 +1216,8 @@ export interface components {
             devices?: components["schemas"]["DeviceId"][];
             labels?: components["schemas"]["Labels"];
             metrics?: components["schemas"]["MetricName"][];
+            /** @description Readings that came as JSON are of `telemetry`. */
+            measurements?: string[];
             interval?: components["schemas"]["Duration"];
             /** @enum {string} */
             epoch?: "s" | "ms" | "us" | "ns";
@@ -1252,10 +1254,13 @@ export interface components {
         LiveRequest: components["schemas"]["LiveSubscribe"] | components["schemas"]["LiveSubscribeTrace"] | components["schemas"]["LiveSubscribeEvents"] | components["schemas"]["LiveUnsubscribe"] | components["schemas"]["LivePing"];
         LiveSeries: {
             device: components["schemas"]["DeviceId"];
+            /** @description Of the series here, where it is not `telemetry`. One device has an item for each of its measurements. */
+            measurement?: string;
+            /** @description Empty where there is nothing to tell but `dropped`. */
             metrics: {
                 [key: string]: (number | string | boolean)[][];
             };
-            /** @description Readings that a slow reader missed; it gets the newest of each series. */
+            /** @description Readings of this selection that are not shown, since the frame before: the reader was slow (it gets the newest of each series), they came faster than frames take, or the server itself fell behind. */
             dropped?: number;
         };
         LiveData: {
@@ -1321,6 +1326,8 @@ export interface components {
              */
             op: "trace";
             id: number;
+            /** @description So many before it the reader was too slow for. */
+            dropped?: number;
             event: components["schemas"]["TraceEvent"];
         };
         LiveEvent: {
@@ -1330,6 +1337,8 @@ export interface components {
              */
             op: "event";
             id: number;
+            /** @description So many before it the reader was too slow for. */
+            dropped?: number;
             event: components["schemas"]["Event"];
         };
         LivePong: {
@@ -2912,6 +2921,8 @@ export interface operations {
             query?: {
                 device?: components["schemas"]["DeviceId"][];
                 metric?: components["schemas"]["MetricName"][];
+                /** @description Readings that came as JSON are of `telemetry`. */
+                measurement?: string[];
                 label?: string[];
                 interval?: components["schemas"]["Duration"];
                 /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */

@@ -167,6 +167,20 @@ describe('LiveStore', () => {
     expect(store.size).toBeLessThanOrEqual(400);
   });
 
+  it('shows one measurement of a metric: the plain one, else the first that came', () => {
+    store.watch({ devices: ['a'] });
+    data(1, 'a', { t: [[1000, 7]] }, { measurement: 'hourly' });
+    data(1, 'a', { t: [[2000, 8]] }, { measurement: 'daily' });
+    expect(points('a', 't')).toEqual([[1000, 7]]);
+    data(1, 'a', { t: [[500, 1]] });
+    data(1, 'a', { t: [[3000, 9]] }, { measurement: 'hourly' });
+    expect(points('a', 't')).toEqual([[500, 1]]);
+    expect(store.series('a', 't').value).toBe(1);
+    data(1, 'a', { only: [[1000, 5]] }, { measurement: 'hourly' });
+    store.seedLatest('a', 'only', 2, 900, null);
+    expect(store.series('a', 'only').value).toBe(2);
+  });
+
   it('does not hold more readings than it has room for', () => {
     store.watch({ devices: ['a'] });
     for (let i = 0; i < 100; i += 1) data(1, 'a', { t: [[i, i]] });

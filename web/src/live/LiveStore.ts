@@ -23,6 +23,8 @@ export interface LiveSeries {
   interval: number;
   /** Grows with every change of `value` or `ring`. */
   version: number;
+  /** The measurement that it shows, '' for the plain one; null until something came. */
+  measurement: string | null;
 }
 
 export interface Watch {
@@ -54,7 +56,7 @@ export function gapOf(series: { interval: number }): number {
 export class LiveStore {
   private devices = new Map<string, DeviceEntry>();
   private ticks = 0;
-  /** Readings that the server left out because this browser was slow. */
+  /** Readings that the server left out because this browser, or itself, was slow. */
   dropped = 0;
   received = 0;
 
@@ -121,6 +123,7 @@ export class LiveStore {
         time: Number.NaN,
         interval: Number.NaN,
         version: 0,
+        measurement: null,
       };
       entry.metrics.set(metric, series);
       this.announce(entry);
@@ -155,6 +158,7 @@ export class LiveStore {
   seedLatest(device: string, metric: string, value: Value, time: number, unit: string | null): void {
     const series = this.series(device, metric);
     series.unit = unit;
+    if (!this.isOf(series, '')) return;
     if (!(time <= series.time)) this.take(series, time, value);
   }
 
@@ -189,16 +193,31 @@ export class LiveStore {
   }
 
   private onData(data: LiveData['data']): void {
-    for (const { device, metrics, dropped } of data) {
+    for (const { device, measurement = '', metrics, dropped } of data) {
       if (dropped) this.dropped += dropped;
       for (const metric in metrics) {
         const series = this.series(device, metric);
+        if (!this.isOf(series, measurement)) continue;
         for (const [time, value] of metrics[metric]!) {
           this.received += 1;
           this.take(series, parseTime(time as number | string), value as Value);
         }
       }
     }
+  }
+
+  /** One series for each device and metric, as queries have it: the plain measurement, else the first that came. */
+  private isOf(series: LiveSeries, measurement: string): boolean {
+    if (series.measurement !== measurement && (series.measurement === null || measurement === '')) {
+      if (series.measurement !== null) {
+        series.ring.clear();
+        series.value = null;
+        series.time = Number.NaN;
+        series.interval = Number.NaN;
+      }
+      series.measurement = measurement;
+    }
+    return series.measurement === measurement;
   }
 
   private onState(state: LiveState): void {
