@@ -219,6 +219,16 @@ TEST(LoginThrottle, WaitsLongerEachTimeAndForgets) {
   EXPECT_TRUE(throttle.admit("k", now));
 }
 
+TEST(LoginThrottle, KeepsTheNewestOfVeryManyKeys) {
+  LoginThrottle throttle(1, 100);
+  for (int i = 0; i < 1000; ++i) {
+    throttle.failed("k" + std::to_string(i), 10_h + 10_ms * i);
+    ASSERT_LE(throttle.keys(), 100u);
+  }
+  EXPECT_GE(throttle.keys(), 75u);
+  EXPECT_FALSE(throttle.admit("k999", 10_h + 10_s)) << "who failed last is still slowed down";
+}
+
 TEST(Policy, EveryRoleHasWhatALesserOneHas) {
   for (const auto& row : kPermissions) {
     EXPECT_EQ(permission_from(row.name), row.permission);
