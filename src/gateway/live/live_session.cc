@@ -12,6 +12,8 @@ constexpr std::size_t kLowWater = 64 << 10;
 constexpr std::size_t kHighWater = 256 << 10;
 constexpr std::size_t kMaxMessage = 256 << 10;
 constexpr Duration kCheckInterval = 30_s;
+// Of the range for applications (RFC 6455, 7.4.2): a browser that reads it asks to sign in, and does not come back.
+constexpr auto kSessionEnded = static_cast<net::CloseCode>(4401);
 
 /// The wire form of a frame for one subscription id. The last one is kept: clients of one kind number their
 /// subscriptions alike, so one after the other asks for the same.
@@ -36,9 +38,20 @@ void LiveSession::on_open(net::WebSocket& socket) {
   socket_ = &socket;
   socket.set_water_marks(kLowWater, kHighWater);
   socket.set_message_limit(kMaxMessage);
-  check_ = socket.shard().call_every(kCheckInterval, [this] {
-    if (!accounts_.still_good(*principal_, wall_now())) socket_->close(net::CloseCode::policy, "the session has ended");
-  });
+  check_ = socket.shard().call_every(kCheckInterval, [this] { check(); });
+  auto look = [&accounts = accounts_, principal = principal_, shard = &socket.shard(), weak = weak_from_this()] {
+    if (accounts.still_good(*principal, wall_now())) return;
+    shard->post([weak] {
+      if (const auto self = weak.lock()) self->check();
+    });
+  };
+  ended_ = accounts_.on_ended(std::move(look));
+  check();  // it may have ended between the handshake and here
+}
+
+void LiveSession::check() {
+  if (socket_ != nullptr && !accounts_.still_good(*principal_, wall_now()))
+    socket_->close(kSessionEnded, "the session has ended: sign in again");
 }
 
 void LiveSession::on_message(net::WebSocket& socket, net::MessageKind kind, std::string_view text) {
@@ -78,6 +91,7 @@ void LiveSession::on_message(net::WebSocket& socket, net::MessageKind kind, std:
 
 void LiveSession::on_closed(net::WebSocket&, std::uint16_t, std::string_view) {
   check_.cancel();
+  ended_ = {};
   subscriptions_.clear();
   socket_ = nullptr;
 }

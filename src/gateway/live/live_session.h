@@ -13,7 +13,9 @@
 namespace flux::gateway {
 
 /// One live client: reads its messages, writes the frames of its subscriptions. On the connection's shard.
-class LiveSession final : public net::WebSocketHandler, public stream::Subscriber {
+class LiveSession final : public net::WebSocketHandler,
+                          public stream::Subscriber,
+                          public std::enable_shared_from_this<LiveSession> {
  public:
   LiveSession(stream::Hub& hub, auth::Accounts& accounts, auth::PrincipalPtr principal);
 
@@ -25,13 +27,16 @@ class LiveSession final : public net::WebSocketHandler, public stream::Subscribe
   void send(std::uint64_t id, const stream::FramePtr& frame) override;
 
  private:
+  /// Ends the connection when what it was opened with is no longer good.
+  void check();
   void refuse(std::optional<std::uint64_t> id, const Error& error);
 
   stream::Hub& hub_;
   auth::Accounts& accounts_;
   auth::PrincipalPtr principal_;
   net::WebSocket* socket_ = nullptr;
-  runtime::Timer check_;  // ends the connection with the session that opened it
+  runtime::Timer check_;                // what ends with time
+  auth::Accounts::Subscription ended_;  // what somebody ends
   std::map<std::uint64_t, stream::Subscription> subscriptions_;
 };
 
