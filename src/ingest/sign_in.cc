@@ -17,6 +17,9 @@ constexpr double kNotesPerSecond = 20;
 constexpr double kNotesAtOnce = 100;
 constexpr double kNotesOfDevicePerSecond = 2;
 constexpr double kNotesOfDeviceAtOnce = 10;
+// For whoever watches a device: it may have been another.
+constexpr std::string_view kUnnamed =
+    R"({"unnamed":true,"hint":"It named no device that is registered here, so it may have been another one."})";
 constexpr std::size_t kDevicesWatched = 4'096;
 
 /// An IPv6 host has a whole /64 to itself.
@@ -163,7 +166,7 @@ void SignIn::note(const Attempt& attempt, const Meant& meant, ConnectionStage st
       .client_id = wire::mqtt::is_utf8_string(attempt.client_id) ? without_secrets(attempt.client_id) : std::string(),
       .device = meant.device,
       .tenant = meant.tenant,
-      .detail = {},
+      .detail = meant.device.empty() ? std::string(kUnnamed) : std::string(),
       .signed_in = false};
   if (stage == ConnectionStage::auth && !meant.device.empty()) log_.add(event);
   event.stage = stage;
