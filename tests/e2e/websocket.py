@@ -12,11 +12,12 @@ from e2e.harness import LIMIT_S
 class WebSocket:
     """As much of RFC 6455 as a test needs, without a library between us and the bytes."""
 
-    def __init__(self, address: str, path: str, headers: dict[str, str]):
+    def __init__(self, address: str, path: str, headers: dict[str, str], host: str | None = None):
+        name = host or address
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout=LIMIT_S)
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = [f"GET {path} HTTP/1.1", f"Host: {address}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
+        lines = [f"GET {path} HTTP/1.1", f"Host: {name}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
                  "Sec-WebSocket-Version: 13", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         self.socket.sendall("\r\n".join(lines).encode())
         self.stream = self.socket.makefile("rb")
@@ -44,6 +45,8 @@ class WebSocket:
             if opcode == 0x1:
                 return json.loads(payload)
             if opcode == 0x8:
+                self.close_code = struct.unpack("!H", payload[:2])[0] if payload else None
+                self.close_reason = payload[2:].decode()
                 return None
 
     def until(self, wanted):
