@@ -96,6 +96,7 @@ Result<std::string> AccessTokens::issue(const Claims& claims) const {
       {"tenant", claims.tenant.value},
       {"role", to_string(claims.role)},
       {"gen", claims.generation},
+      {"sid", claims.log_in},
       {"iat", claims.issued_at.ns / 1'000'000'000},
       {"exp", claims.expires_at.ns / 1'000'000'000},
       {"jti", random_token(12)}}.dump();
@@ -123,6 +124,8 @@ Result<Claims> AccessTokens::verify(std::string_view token, Time now, Duration l
   const char* algorithm = header == nullptr ? nullptr : cjose_header_get(header, CJOSE_HDR_ALG, &error);
   // Judged before the signature: which algorithm is right is ours to say and not the token's.
   if (algorithm == nullptr || algorithm != kAlgorithm) return refused("the access token is not signed with ES256");
+  const char* key_id = cjose_header_get(header, CJOSE_HDR_KID, &error);
+  if (key_id == nullptr || key_id != key_id_) return refused("the access token is signed with another key");
   if (!cjose_jws_verify(jws.get(), key_of(key_), &error)) return refused("the access token's signature is wrong");
   std::uint8_t* payload = nullptr;
   std::size_t size = 0;
@@ -138,6 +141,7 @@ Result<Claims> AccessTokens::verify(std::string_view token, Time now, Duration l
     if (!role) return refused("the access token names a role that is not known");
     claims.role = *role;
     claims.generation = said.at("gen").get<std::uint64_t>();
+    claims.log_in = said.at("sid").get<std::string>();
     claims.issued_at = {said.at("iat").get<std::int64_t>() * 1'000'000'000};
     claims.expires_at = {said.at("exp").get<std::int64_t>() * 1'000'000'000};
     if (now >= claims.expires_at + leeway) return refused("the access token has expired");

@@ -19,6 +19,7 @@ struct Claims {
   TenantId tenant;
   Role role = Role::viewer;
   std::uint64_t generation = 0;  ///< of the user's credentials: an older one is revoked
+  std::string log_in;            ///< from which it came, as its refresh tokens did
   Time issued_at;
   Time expires_at;
 };

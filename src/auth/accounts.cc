@@ -3,6 +3,7 @@
 #include <array>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "auth/access_token.h"
 #include "auth/throttle.h"
@@ -61,6 +62,25 @@ struct SessionRecord {
   Time written_at;  ///< the last_used_at that the database has
 };
 
+/// What refresh and access tokens came from.
+struct LogInRecord {
+  std::int64_t user = 0;
+  Time until;  ///< none of its tokens is good for longer
+};
+
+struct Listener {
+  std::recursive_mutex mutex;  // recursive: a listener may end itself
+  std::function<void()> callback;
+};
+
+constexpr Duration kLongestAccess = 24_h;  // of an access token, by the limit of its setting
+
+std::string name_key(std::string_view name, std::string_view peer) {
+  return "name " + std::string(name) + " from " + std::string(peer);
+}
+std::string peer_key(std::string_view peer) { return "peer " + std::string(peer); }
+std::string link_key(std::string_view peer) { return "link " + std::string(peer); }
+
 std::unexpected<Error> wrong_credentials() {
   return fail(ErrorCode::unauthenticated, "user name or password is wrong");
 }
@@ -79,6 +99,7 @@ struct Accounts::Impl {
   std::mutex mutex;
   std::map<std::int64_t, UserRecord> users;
   std::map<std::string, SessionRecord, std::less<>> sessions;  // by hash
+  std::map<std::string, LogInRecord, std::less<>> log_ins;     // by family: an access token of no other is good
   std::optional<std::string> link_hash;
   Time link_expires;
 
@@ -86,6 +107,42 @@ struct Accounts::Impl {
       : database(db), hashing(workers), config(settings), tokens(std::move(access)) {}
 
   [[nodiscard]] PasswordCost cost() const { return {config.password_memory.count, config.password_passes}; }
+
+  std::mutex listeners_mutex;
+  std::vector<std::shared_ptr<Listener>> listeners;
+
+  /// Without `mutex` held.
+  void tell_ended() {
+    std::vector<std::shared_ptr<Listener>> told;
+    {
+      const std::lock_guard lock(listeners_mutex);
+      told = listeners;
+    }
+    for (const auto& listener : told) {
+      const std::lock_guard lock(listener->mutex);
+      if (const auto callback = listener->callback) callback();
+    }
+  }
+
+  [[nodiscard]] bool is_logged_in(const std::string& family) {
+    const std::lock_guard lock(mutex);
+    return log_ins.contains(family);
+  }
+
+  /// Ends what came from one log-in, here at once and in the database.
+  Async<void> end_log_in(std::string family) {
+    {
+      const std::lock_guard lock(mutex);
+      log_ins.erase(family);
+    }
+    auto work = [family](store::Session& session) -> Result<> {
+      DO(session.run("DELETE FROM refresh_tokens WHERE family = ?", {family}));
+      return {};
+    };
+    auto written = co_await database.write_async<void>(std::move(work));
+    tell_ended();
+    co_return written;
+  }
 
   std::optional<UserRecord> find(std::string_view name) {
     const std::lock_guard lock(mutex);
@@ -104,8 +161,8 @@ struct Accounts::Impl {
   Async<UserRecord> check(std::string name, std::string password, std::string peer) {
     const Duration now = monotonic_now();
     // By name alone, anybody could lock a user out from anywhere.
-    const std::string by_name = "name " + name + " from " + peer;
-    const std::string by_peer = "peer " + peer;
+    const std::string by_name = name_key(name, peer);
+    const std::string by_peer = peer_key(peer);
     CO_DO(throttle.admit(by_name, now));
     CO_DO(throttle.admit(by_peer, now));
     // Counted before the answer is known, so that many attempts at once are no way around it.
@@ -143,12 +200,14 @@ struct Accounts::Impl {
     co_return signed_in;
   }
 
-  Async<Tokens> make_tokens(UserRecord record, std::string family) {
+  enum class Family : std::uint8_t { begins, goes_on };
+  Async<Tokens> make_tokens(UserRecord record, std::string family, Family which) {
     const Time now = wall_now();
     const Claims claims{.user = record.user.id,
                         .tenant = record.user.tenant,
                         .role = record.user.role,
                         .generation = record.generation,
+                        .log_in = family,
                         .issued_at = now,
                         .expires_at = now + config.access_token_life};
     Tokens made{.user = record.user,
@@ -156,14 +215,29 @@ struct Accounts::Impl {
                 .expires_in = config.access_token_life,
                 .refresh_token = random_token()};
     CO_TRY(made.access_token, tokens.issue(claims));
-    auto work = [hash = hash_token(made.refresh_token), family, user = record.user.id, now,
+    auto work = [which, hash = hash_token(made.refresh_token), family, user = record.user.id, now,
                  until = now + config.refresh_token_life](store::Session& session) -> Result<> {
-      DO(session.run("DELETE FROM refresh_tokens WHERE expires_at < ?", {now}));
-      DO(session.run("INSERT INTO refresh_tokens (hash, family, user_id, expires_at) VALUES (?, ?, ?, ?)",
-                     {hash, family, user, until}));
+      // A family lives on as long as an access token of it may.
+      DO(session.run("DELETE FROM refresh_tokens WHERE expires_at < ?", {now - kLongestAccess}));
+      if (which == Family::begins) {
+        DO(session.run("INSERT INTO refresh_tokens (hash, family, user_id, expires_at) VALUES (?, ?, ?, ?)",
+                       {hash, family, user, until}));
+        return {};
+      }
+      // Not after it was signed out meanwhile.
+      DO(
+          session.run("INSERT INTO refresh_tokens (hash, family, user_id, expires_at) SELECT ?, ?, ?, ? "
+                      "WHERE EXISTS (SELECT 1 FROM refresh_tokens WHERE family = ?)",
+                      {hash, family, user, until, family}));
       return {};
     };
     CO_DO(co_await database.write_async<void>(std::move(work)));
+    const LogInRecord kept{record.user.id, now + std::max(config.refresh_token_life, config.access_token_life)};
+    const std::lock_guard lock(mutex);
+    std::erase_if(log_ins, [&](const auto& one) { return one.second.until + kLongestAccess < now; });
+    if (which == Family::begins) log_ins[family] = kept;
+    else if (const auto at = log_ins.find(family); at != log_ins.end()) at->second = kept;
+    else co_return fail(ErrorCode::unauthenticated, "the log-in was signed out: sign in again");
     co_return made;
   }
 
@@ -184,6 +258,11 @@ struct Accounts::Impl {
                         record.user.has_password = !record.password_hash.empty();
                         record.generation = static_cast<std::uint64_t>(row.integer(5));
                         users[record.user.id] = std::move(record);
+                        return {};
+                      }));
+      DO(session.each("SELECT family, user_id, MAX(expires_at) FROM refresh_tokens GROUP BY family, user_id", {},
+                      [this](const store::Row& row) -> Result<> {
+                        log_ins[std::string(row.text(0))] = {row.integer(1), row.time(2)};
                         return {};
                       }));
       return session.each("SELECT hash, user_id, created_at, last_used_at FROM sessions", {},
@@ -264,10 +343,11 @@ Result<PrincipalPtr> Accounts::by_bearer(std::string_view token, Time now) const
   }
   TRY(const Claims claims, impl_->tokens.verify(token, now));
   const auto record = impl_->find(claims.user);
-  if (!record || record->generation != claims.generation)
+  if (!record || record->generation != claims.generation || !impl_->is_logged_in(claims.log_in))
     return fail(ErrorCode::unauthenticated, "the access token was revoked: sign in again");
   principal->kind = Principal::Kind::access_token;
   principal->generation = claims.generation;
+  principal->log_in = claims.log_in;
   principal->expires_at = claims.expires_at;
   principal->user = record->user;  // the role as it is now, which may be less than when it was issued
   return principal;
@@ -282,7 +362,25 @@ bool Accounts::still_good(const Principal& principal, Time now) const {
   }
   if (principal.kind != Principal::Kind::access_token) return true;
   const auto user = impl_->users.find(principal.user.id);
-  return user != impl_->users.end() && user->second.generation == principal.generation && now < principal.expires_at;
+  return user != impl_->users.end() && user->second.generation == principal.generation &&
+         impl_->log_ins.contains(principal.log_in) && now < principal.expires_at;
+}
+
+Accounts::Subscription Accounts::on_ended(std::function<void()> callback) {
+  auto listener = std::make_shared<Listener>();
+  listener->callback = std::move(callback);
+  {
+    const std::lock_guard lock(impl_->listeners_mutex);
+    impl_->listeners.push_back(listener);
+  }
+  return Subscription([impl = impl_.get(), listener] {
+    {
+      const std::lock_guard lock(impl->listeners_mutex);
+      std::erase(impl->listeners, listener);
+    }
+    const std::lock_guard lock(listener->mutex);
+    listener->callback = nullptr;
+  });
 }
 
 PrincipalPtr Accounts::anyone() const {
@@ -295,6 +393,12 @@ PrincipalPtr Accounts::anyone() const {
   return principal;
 }
 
+Duration Accounts::must_wait(std::string_view name, std::string_view peer) {
+  const Duration now = monotonic_now();
+  if (name.empty()) return impl_->throttle.wait(link_key(peer), now);
+  return std::max(impl_->throttle.wait(name_key(name, peer), now), impl_->throttle.wait(peer_key(peer), now));
+}
+
 Async<SignedIn> Accounts::sign_in(std::string name, std::string password, std::string peer) {
   CO_TRY(auto record, co_await impl_->check(std::move(name), std::move(password), peer));
   co_return co_await impl_->start_session(record.user, std::move(peer));
@@ -302,11 +406,11 @@ Async<SignedIn> Accounts::sign_in(std::string name, std::string password, std::s
 
 Async<Tokens> Accounts::sign_in_for_tokens(std::string name, std::string password, std::string peer) {
   CO_TRY(auto record, co_await impl_->check(std::move(name), std::move(password), std::move(peer)));
-  co_return co_await impl_->make_tokens(std::move(record), random_token(12));
+  co_return co_await impl_->make_tokens(std::move(record), random_token(12), Impl::Family::begins);
 }
 
 Async<SignedIn> Accounts::exchange_link(std::string token, std::string peer) {
-  const std::string key = "link " + peer;
+  const std::string key = link_key(peer);
   CO_DO(impl_->throttle.admit(key, monotonic_now()));
   std::optional<User> user;
   {
@@ -343,20 +447,23 @@ Async<Tokens> Accounts::refresh(std::string refresh_token) {
                                row.boolean(3)};
                       return {};
                     }));
-    // Somebody has it who should not: nobody of this family goes on.
-    if (found.reused) DO(session.run("DELETE FROM refresh_tokens WHERE family = ?", {found.family}));
     if (found.good) DO(session.run("UPDATE refresh_tokens SET used = 1 WHERE hash = ?", {hash}));
     return found;
   };
   CO_TRY(const auto found, co_await impl_->database.write_async<Found>(std::move(work)));
   const auto record = impl_->find(found.user);
-  if (found.reused) log::warn("a refresh token was used twice; its log-in is revoked", {{"user", found.user}});
+  if (found.reused) {
+    // Somebody has it who should not: nobody of this family goes on, with access tokens neither.
+    log::warn("a refresh token was used twice; its log-in is revoked", {{"user", found.user}});
+    CO_DO(co_await impl_->end_log_in(found.family));
+  }
   if (!found.good || !record)
     co_return fail(ErrorCode::unauthenticated, "the refresh token is not valid: sign in again");
-  co_return co_await impl_->make_tokens(*record, found.family);
+  co_return co_await impl_->make_tokens(*record, found.family, Impl::Family::goes_on);
 }
 
 Async<void> Accounts::sign_out(PrincipalPtr principal) {
+  if (principal->kind == Principal::Kind::access_token) co_return co_await impl_->end_log_in(principal->log_in);
   if (principal->session.empty()) co_return {};
   {
     const std::lock_guard lock(impl_->mutex);
@@ -367,7 +474,9 @@ Async<void> Accounts::sign_out(PrincipalPtr principal) {
     DO(session.run("DELETE FROM sessions WHERE hash = ?", {hash}));
     return {};
   };
-  co_return co_await impl_->database.write_async<void>(std::move(work));
+  auto written = co_await impl_->database.write_async<void>(std::move(work));
+  impl_->tell_ended();
+  co_return written;
 }
 
 Async<void> Accounts::set_password(PrincipalPtr principal, std::optional<std::string> current, std::string password,
@@ -397,14 +506,19 @@ Async<void> Accounts::set_password(PrincipalPtr principal, std::optional<std::st
     return {};
   };
   CO_DO(co_await impl_->database.write_async<void>(std::move(work)));
-  const std::lock_guard lock(impl_->mutex);
-  UserRecord& kept = impl_->users[record->user.id];
-  kept.password_hash = hash;
-  kept.user.has_password = true;
-  ++kept.generation;
-  impl_->link_hash.reset();
-  std::erase_if(impl_->sessions,
-                [&](const auto& one) { return one.second.user == record->user.id && one.first != principal->session; });
+  {
+    const std::lock_guard lock(impl_->mutex);
+    UserRecord& kept = impl_->users[record->user.id];
+    kept.password_hash = hash;
+    kept.user.has_password = true;
+    ++kept.generation;
+    impl_->link_hash.reset();
+    std::erase_if(impl_->sessions, [&](const auto& one) {
+      return one.second.user == record->user.id && one.first != principal->session;
+    });
+    std::erase_if(impl_->log_ins, [&](const auto& one) { return one.second.user == record->user.id; });
+  }
+  impl_->tell_ended();
   co_return {};
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "auth/device_auth.h"
 #include "auth/policy.h"
 #include "auth/secrets.h"
 #include "config/bytes.h"
@@ -60,7 +61,8 @@ struct Principal {
   Kind kind = Kind::session;
   User user;
   std::string session;           ///< the session's hash, of Kind::session
-  std::uint64_t generation = 0;  ///< of Kind::access_token, as is `expires_at`
+  std::uint64_t generation = 0;  ///< of Kind::access_token, as are the next two
+  std::string log_in;
   Time expires_at;
   [[nodiscard]] TenantId tenant() const { return user.tenant; }
   [[nodiscard]] bool allows(Permission permission) const { return auth::allows(user.role, permission); }
@@ -96,17 +98,25 @@ class Accounts {
   [[nodiscard]] Result<PrincipalPtr> by_bearer(std::string_view token, Time now) const;
   /// Whether what `principal` proved itself with is still good: for connections that outlive a request.
   [[nodiscard]] bool still_good(const Principal& principal, Time now) const;
+  using Subscription = DeviceAuthenticator::Subscription;
+  /// `callback` is told when somebody was signed out or lost what they proved themselves with, on the thread that did
+  /// it; must not block: ask `still_good`, and post to the shard that closes the connection. (What ends with time is
+  /// not told.)
+  [[nodiscard]] Subscription on_ended(std::function<void()> callback);
   /// The administrator that `auth.mode=open` makes of everybody.
   [[nodiscard]] PrincipalPtr anyone() const;
 
   // Signing in. `peer` is the caller's address, for throttling: `exhausted` says how long to wait.
 
+  /// How long `peer` must wait still before it may try again as `name` (empty: with a link).
+  [[nodiscard]] Duration must_wait(std::string_view name, std::string_view peer);
   Async<SignedIn> sign_in(std::string name, std::string password, std::string peer);
   Async<Tokens> sign_in_for_tokens(std::string name, std::string password, std::string peer);
   /// The one-time administrator link.
   Async<SignedIn> exchange_link(std::string token, std::string peer);
   /// A refresh token is good once; using one again ends all that came from the same log-in.
   Async<Tokens> refresh(std::string refresh_token);
+  /// Ends the session, or the log-in that an access token came from: its refresh tokens and all its access tokens.
   Async<void> sign_out(PrincipalPtr principal);
   /// At least 8 characters. Ends the user's other sessions and all its tokens. `current` may be absent while the user
   /// has none. `permission_denied` when it is wrong.

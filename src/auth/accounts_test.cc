@@ -125,11 +125,19 @@ TEST_F(AccountsTest, PasswordsAndTokens) {
   ASSERT_TRUE(rotated);
   EXPECT_FALSE(wait(accounts_->refresh(tokens->refresh_token))) << "a refresh token is good once";
   EXPECT_FALSE(wait(accounts_->refresh(rotated->refresh_token))) << "and using it again ends its family";
+  EXPECT_FALSE(accounts_->by_bearer(rotated->access_token, wall_now())) << "access tokens too";
+  EXPECT_FALSE(accounts_->by_bearer(tokens->access_token, wall_now()));
+  EXPECT_TRUE(accounts_->by_session("", wall_now()).error().code == ErrorCode::unauthenticated);
 
   EXPECT_EQ(wait(accounts_->set_password(principal, "not it", "new password", "peer")).error().field, "current");
+  const auto more = wait(accounts_->sign_in_for_tokens("admin", "correct horse", "peer")).value();
+  const auto elsewhere = wait(accounts_->sign_in("admin", "correct horse", "peer")).value();
+  ASSERT_TRUE(accounts_->by_bearer(more.access_token, wall_now()));
   ASSERT_TRUE(wait(accounts_->set_password(principal, "correct horse", "new password", "peer")));
-  EXPECT_FALSE(accounts_->by_bearer(tokens->access_token, wall_now())) << "a new password voids what went before";
-  EXPECT_TRUE(accounts_->by_session("", wall_now()).error().code == ErrorCode::unauthenticated);
+  EXPECT_FALSE(accounts_->by_bearer(more.access_token, wall_now())) << "a new password voids what went before";
+  EXPECT_FALSE(wait(accounts_->refresh(more.refresh_token)));
+  EXPECT_FALSE(accounts_->by_session(elsewhere.session, wall_now()));
+  EXPECT_TRUE(accounts_->still_good(*principal, wall_now())) << "but not the session that set it";
   open();
   EXPECT_TRUE(wait(accounts_->sign_in("admin", "new password", "peer")));
 }
@@ -147,6 +155,30 @@ TEST_F(AccountsTest, ALongConnectionEndsWithWhatItWasOpenedWith) {
   EXPECT_FALSE(accounts_->still_good(*bearer, wall_now()));
   ASSERT_TRUE(wait(accounts_->sign_out(session)));
   EXPECT_FALSE(accounts_->still_good(*session, wall_now()));
+}
+
+TEST_F(AccountsTest, SigningOutWithATokenEndsItsLogInAndNoOther) {
+  ASSERT_TRUE(wait(accounts_->set_password(by_link(), {}, "correct horse", "peer")));
+  const auto one = wait(accounts_->sign_in_for_tokens("admin", "correct horse", "peer")).value();
+  const auto later = wait(accounts_->refresh(one.refresh_token)).value();
+  const auto other = wait(accounts_->sign_in_for_tokens("admin", "correct horse", "peer")).value();
+  const auto principal = accounts_->by_bearer(later.access_token, wall_now()).value();
+  int told = 0;
+  {
+    const auto subscription =
+        accounts_->on_ended([&] { told += accounts_->still_good(*principal, wall_now()) ? 0 : 1; });
+    ASSERT_TRUE(wait(accounts_->sign_out(principal)));
+  }
+  EXPECT_EQ(told, 1) << "who holds a connection open learns of it";
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(accounts_->by_bearer(one.access_token, wall_now()).error().code, ErrorCode::unauthenticated);
+    EXPECT_EQ(accounts_->by_bearer(later.access_token, wall_now()).error().code, ErrorCode::unauthenticated);
+    EXPECT_TRUE(accounts_->by_bearer(other.access_token, wall_now()));
+    open();  // and it stays so
+  }
+  EXPECT_EQ(wait(accounts_->refresh(later.refresh_token)).error().code, ErrorCode::unauthenticated);
+  EXPECT_TRUE(wait(accounts_->refresh(other.refresh_token)));
+  EXPECT_EQ(told, 1) << "nobody listens any more";
 }
 
 TEST_F(AccountsTest, GuessingIsSlowedDownPerNameAndAddress) {
@@ -171,12 +203,17 @@ TEST_F(AccountsTest, TokensAreRefusedForEveryReason) {
   const auto ours = AccessTokens::open(folder_ / "ours.key").value();
   const auto theirs = AccessTokens::open(folder_ / "theirs.key").value();
   const Time now = wall_now();
-  const Claims claims{
-      .user = 1, .tenant = {1}, .role = Role::viewer, .generation = 1, .issued_at = now, .expires_at = now + 1_min};
+  const Claims claims{.user = 1,
+                      .tenant = {1},
+                      .role = Role::viewer,
+                      .generation = 1,
+                      .log_in = "l",
+                      .issued_at = now,
+                      .expires_at = now + 1_min};
   const std::string good = ours.issue(claims).value();
   EXPECT_TRUE(ours.verify(good, now));
   EXPECT_TRUE(AccessTokens::open(folder_ / "ours.key").value().verify(good, now)) << "the key is kept";
-  EXPECT_FALSE(theirs.verify(good, now));
+  EXPECT_EQ(theirs.verify(good, now).error().message, "the access token is signed with another key");
   EXPECT_FALSE(ours.verify(good, now + 2_min));
   EXPECT_FALSE(ours.verify(good, now - 2_min));
   EXPECT_FALSE(ours.verify("", now));
@@ -217,6 +254,16 @@ TEST(LoginThrottle, WaitsLongerEachTimeAndForgets) {
   EXPECT_TRUE(throttle.admit("k", now + 6_min));
   throttle.succeeded("k");
   EXPECT_TRUE(throttle.admit("k", now));
+}
+
+TEST(LoginThrottle, KeepsTheNewestOfVeryManyKeys) {
+  LoginThrottle throttle(1, 100);
+  for (int i = 0; i < 1000; ++i) {
+    throttle.failed("k" + std::to_string(i), 10_h + 10_ms * i);
+    ASSERT_LE(throttle.keys(), 100u);
+  }
+  EXPECT_GE(throttle.keys(), 75u);
+  EXPECT_FALSE(throttle.admit("k999", 10_h + 10_s)) << "who failed last is still slowed down";
 }
 
 TEST(Policy, EveryRoleHasWhatALesserOneHas) {

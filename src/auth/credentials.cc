@@ -20,7 +20,8 @@ namespace {
 constexpr std::size_t kTokensPerDevice = 10;
 constexpr std::size_t kKeysPerTenant = 1'000;
 constexpr std::size_t kNameBytes = 128;
-constexpr Duration kKeptExpired = 24_h * 30;
+constexpr Duration kKeptExpired = 24_h * 30;  // expired and revoked ones: so that a refusal can say which
+constexpr std::size_t kKeptRevoked = 10'000;
 
 constexpr std::array kMigrations = {
     store::Migration{1, "credentials", R"sql(
@@ -45,6 +46,15 @@ constexpr std::array kMigrations = {
         created_at     INTEGER NOT NULL,
         last_used_at   INTEGER,
         UNIQUE (tenant, name)
+      );
+    )sql"},
+    store::Migration{2, "revoked credentials", R"sql(
+      -- For a month, so that whoever still shows one is told what has become of it.
+      CREATE TABLE revoked_credentials (
+        hash       BYTEA   NOT NULL PRIMARY KEY,
+        tenant     INTEGER NOT NULL,
+        device     TEXT    NOT NULL,  -- empty: an ingest key
+        revoked_at INTEGER NOT NULL
       );
     )sql"},
 };
@@ -80,8 +90,16 @@ struct CredentialsIndex {
     std::size_t operator()(const DeviceKey& key) const { return hash64(key.second, key.first); }
   };
 
+  struct Revoked {
+    TenantId tenant;
+    std::string device;  ///< empty: an ingest key
+    Time at;
+    bool with_device = false;  ///< the device was deleted
+  };
+
   mutable std::shared_mutex mutex;
   boost::unordered_flat_map<SecretHash, Entry, SecretHashHash> entries;
+  boost::unordered_flat_map<SecretHash, Revoked, SecretHashHash> revoked;
   boost::unordered_flat_map<DeviceKey, std::vector<SecretHash>, DeviceKeyHash> of_device;
 
   std::atomic<bool> tidying{false};  // one round at a time
@@ -105,24 +123,35 @@ struct CredentialsIndex {
     return identity.last_used_ns_.load(std::memory_order_relaxed);
   }
 
-  void revoke(const std::vector<SecretHash>& hashes) {
-    std::vector<std::shared_ptr<Identity>> revoked;
+  void note_revoked(const SecretHash& hash, Revoked what) {
+    if (revoked.size() >= kKeptRevoked) {
+      revoked.erase(std::ranges::min_element(revoked, {}, [](const auto& item) { return item.second.at; }));
+    }
+    revoked.insert_or_assign(hash, std::move(what));
+  }
+
+  enum class End : std::uint8_t { revoked, device_deleted, expired_long_ago };
+  void revoke(const std::vector<SecretHash>& hashes, End end = End::revoked) {
+    std::vector<std::shared_ptr<Identity>> ended;
     {
       const std::unique_lock lock(mutex);
       for (const SecretHash& hash : hashes) {
         const auto found = entries.find(hash);
         if (found == entries.end()) continue;
         auto identity = std::move(found->second.identity);
+        if (end != End::expired_long_ago) {
+          note_revoked(hash, {identity->tenant(), identity->device(), wall_now(), end == End::device_deleted});
+        }
         entries.erase(found);
         const DeviceKey key{identity->tenant().value, identity->device()};
         if (const auto device = of_device.find(key); device != of_device.end()) {
           std::erase(device->second, hash);
           if (device->second.empty()) of_device.erase(device);
         }
-        revoked.push_back(std::move(identity));
+        ended.push_back(std::move(identity));
       }
     }
-    for (const auto& identity : revoked) identity->revoked_.store(true, std::memory_order_release);
+    for (const auto& identity : ended) identity->revoked_.store(true, std::memory_order_release);
     std::vector<std::shared_ptr<Listener>> told;
     {
       const std::lock_guard lock(listeners_mutex);
@@ -131,7 +160,7 @@ struct CredentialsIndex {
     for (const auto& listener : told) {
       const std::lock_guard lock(listener->mutex);
       if (const auto callback = listener->callback) {
-        for (const auto& identity : revoked) callback(identity);
+        for (const auto& identity : ended) callback(identity);
       }
     }
   }
@@ -142,7 +171,7 @@ struct CredentialsIndex {
       const std::shared_lock lock(mutex);
       if (const auto found = of_device.find({tenant.value, device}); found != of_device.end()) hashes = found->second;
     }
-    if (!hashes.empty()) revoke(hashes);
+    if (!hashes.empty()) revoke(hashes, End::device_deleted);
   }
 
   /// Hash and entry of a credential by its id, among those of a device (or the keys of a tenant).
@@ -200,6 +229,14 @@ class EmbeddedCredentials final : public Credentials {
                             row.time(4), {}, row.optional_time(6));
                         return {};
                       }));
+      DO(session.each(
+          "SELECT hash, tenant, device, revoked_at FROM revoked_credentials ORDER BY revoked_at DESC LIMIT ?",
+          {static_cast<std::int64_t>(kKeptRevoked)}, [this](const store::Row& row) -> Result<> {
+            TRY(const auto hash, read_hash(row, 0));
+            index_->revoked.insert_or_assign(
+                hash, Index::Revoked{tenant_of(row, 1), std::string(row.text(2)), row.time(3), false});
+            return {};
+          }));
       return session.each("SELECT hash, id, tenant, name, create_devices, created_at, last_used_at FROM ingest_keys",
                           {}, [this](const store::Row& row) -> Result<> {
                             TRY(const auto hash, read_hash(row, 0));
@@ -220,6 +257,19 @@ class EmbeddedCredentials final : public Credentials {
     auto result = look_up(presented, now);
     (result ? accepted_ : refused_).add();
     return result;
+  }
+
+  std::optional<Owner> former_owner(const Presented& presented) const override {
+    for (const std::string_view text : {presented.password, presented.user_name}) {
+      if (!holds_secret(text)) continue;
+      const SecretHash hash = hash_secret(text);
+      const std::shared_lock lock(index_->mutex);
+      if (const auto found = index_->entries.find(hash); found != index_->entries.end())
+        return Owner{found->second.identity->tenant(), found->second.identity->device()};
+      if (const auto found = index_->revoked.find(hash); found != index_->revoked.end())
+        return Owner{found->second.tenant, found->second.device};
+    }
+    return std::nullopt;
   }
 
   Subscription on_revoked(std::function<void(const IdentityPtr&)> callback) override {
@@ -295,6 +345,22 @@ class EmbeddedCredentials final : public Credentials {
             .last_used_at = last_use(Index::last_used(*entry.identity))};
   }
 
+  static std::string what_became_of(const Index::Revoked& revoked) {
+    const std::string when = " at " + to_rfc3339(Time{revoked.at.ns / 1'000'000'000 * 1'000'000'000});
+    if (revoked.with_device) return "the token's device was deleted" + when;
+    if (revoked.device.empty()) return "the ingest key was revoked" + when;
+    return "the device token was revoked" + when;
+  }
+  /// In the transaction that takes the credential out of its table.
+  static Result<> keep_revoked(Session& session, const SecretHash& hash, TenantId tenant, const std::string& device,
+                               Time now) {
+    DO(
+        session.run("INSERT INTO revoked_credentials (hash, tenant, device, revoked_at) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (hash) DO NOTHING",
+                    {blob(hash), tenant.value, device, now}));
+    return {};
+  }
+
   Result<IdentityPtr> look_up(const Presented& presented, Time now) const {
     bool damaged = false;
     for (const std::string_view text : {presented.password, presented.user_name}) {
@@ -311,11 +377,12 @@ class EmbeddedCredentials final : public Credentials {
         const std::shared_lock lock(index_->mutex);
         if (const auto found = index_->entries.find(hash); found != index_->entries.end()) {
           identity = found->second.identity;
+        } else if (const auto gone = index_->revoked.find(hash); gone != index_->revoked.end()) {
+          return fail(ErrorCode::unauthenticated, what_became_of(gone->second));
         }
       }
       if (identity == nullptr) {
-        return fail(ErrorCode::unauthenticated,
-                    "the credential is not known here: it was revoked, or its device deleted");
+        return fail(ErrorCode::unauthenticated, "the credential is well-formed, but not known here");
       }
       if (!identity->live(now)) {
         return fail(ErrorCode::unauthenticated, identity->expires_at() && now >= *identity->expires_at()
@@ -396,9 +463,9 @@ Async<void> EmbeddedCredentials::revoke(TenantId tenant, std::string device, std
     co_return fail(ErrorCode::not_found, "device `" + device + "` has no credential `" + id + "`", "id");
   }
   runtime::Completion<> completion;
-  store::Database::Work work = [id](Session& session) -> Result<> {
+  store::Database::Work work = [id, tenant, device, hash = found->first](Session& session) -> Result<> {
     DO(session.run("DELETE FROM device_credentials WHERE id = ?", {id}));
-    return {};
+    return keep_revoked(session, hash, tenant, device, wall_now());
   };
   store::Database::Done done = [index = index_, completion, hash = found->first](Result<> result) {
     if (result) index->revoke({hash});
@@ -451,9 +518,9 @@ Async<void> EmbeddedCredentials::revoke_ingest_key(TenantId tenant, std::string 
   const auto found = index_->find_key(tenant, id);
   if (!found) co_return fail(ErrorCode::not_found, "there is no ingest key `" + id + "`", "id");
   runtime::Completion<> completion;
-  store::Database::Work work = [id](Session& session) -> Result<> {
+  store::Database::Work work = [id, tenant, hash = found->first](Session& session) -> Result<> {
     DO(session.run("DELETE FROM ingest_keys WHERE id = ?", {id}));
-    return {};
+    return keep_revoked(session, hash, tenant, {}, wall_now());
   };
   store::Database::Done done = [index = index_, completion, hash = found->first](Result<> result) {
     if (result) index->revoke({hash});
@@ -497,20 +564,23 @@ void EmbeddedCredentials::tidy(Time now) {
                          {use.at, use.id}));
         }
         DO(session.run("DELETE FROM device_credentials WHERE expires_at < ?", {now - kKeptExpired}));
+        DO(session.run("DELETE FROM revoked_credentials WHERE revoked_at < ?", {now - kKeptExpired}));
         return {};
       },
-      [index = index_, found](const Result<>& result) {
+      [index = index_, found, now](const Result<>& result) {
         index->tidying = false;
         if (!result) return;  // the next round tries again
         {
           const std::unique_lock lock(index->mutex);
+          boost::unordered::erase_if(index->revoked,
+                                     [&](const auto& item) { return item.second.at < now - kKeptExpired; });
           for (const Use& use : found->uses) {
             if (const auto entry = index->entries.find(use.hash); entry != index->entries.end()) {
               entry->second.saved_last_used_ns = use.at;
             }
           }
         }
-        if (!found->expired.empty()) index->revoke(found->expired);
+        if (!found->expired.empty()) index->revoke(found->expired, Index::End::expired_long_ago);
       });
 }
 

@@ -77,6 +77,13 @@ class DeviceAuthenticator {
   /// known, expired. About a microsecond: keep the identity for the connection.
   [[nodiscard]] virtual Result<IdentityPtr> authenticate(const Presented& presented, Time now) const = 0;
 
+  /// Whose a credential was that is refused, where that is known: revoked, expired, its device deleted.
+  struct Owner {
+    TenantId tenant;
+    std::string device;  ///< empty: an ingest key
+  };
+  [[nodiscard]] virtual std::optional<Owner> former_owner(const Presented& /*presented*/) const { return std::nullopt; }
+
   /// Stops listening when destroyed: the callback is then neither running nor called again.
   class Subscription {
    public:

@@ -45,6 +45,11 @@ std::string make_secret(SecretKind kind) {
   return secret;
 }
 
+bool holds_secret(std::string_view text) {
+  return text.find(prefix_of(SecretKind::device_token)) != std::string_view::npos ||
+         text.find(prefix_of(SecretKind::ingest_key)) != std::string_view::npos;
+}
+
 SecretCheck check_secret(SecretKind kind, std::string_view text) {
   if (!text.starts_with(prefix_of(kind))) return SecretCheck::other;
   if (text.size() != kPrefix + kRandom + kCheck) return SecretCheck::damaged;

@@ -26,6 +26,8 @@ enum class SecretCheck : std::uint8_t {
   damaged,  ///< of this kind, but mistyped or cut
   other,    ///< not of this kind
 };
+/// Whether `text` holds what looks like one of ours, whole or in part: for places where no secret may be kept.
+bool holds_secret(std::string_view text);
 SecretCheck check_secret(SecretKind kind, std::string_view text);
 
 /// What is kept of a secret: BLAKE2b-256. The secret's own randomness makes salt and slowness needless.

@@ -10,14 +10,20 @@
 
 namespace flux::auth {
 
-/// Slows down guessing: after five failures for a key (a user name, an address) each further one doubles the wait, up
+/// Slows down guessing: after a few failures for a key (a user name, an address) each further one doubles the wait, up
 /// to five minutes. A success forgets the key, as does an hour without failures. Any thread; memory is bounded.
 class LoginThrottle {
  public:
+  explicit LoginThrottle(int free_failures = 5, std::size_t max_keys = 100'000)
+      : free_failures_(free_failures), max_keys_(max_keys) {}
+
+  /// How long to wait still; 0 when an attempt may be made.
+  [[nodiscard]] Duration wait(std::string_view key, Duration now);
   /// `exhausted` with the seconds to wait.
   Result<> admit(std::string_view key, Duration now);
   void failed(std::string_view key, Duration now);
   void succeeded(std::string_view key);
+  [[nodiscard]] std::size_t keys();
 
  private:
   struct Entry {
@@ -27,7 +33,8 @@ class LoginThrottle {
   };
   void forget_old(Duration now);
 
-  static constexpr std::size_t kMaxKeys = 100'000;
+  const int free_failures_;
+  const std::size_t max_keys_;
   std::mutex mutex_;
   std::map<std::string, Entry, std::less<>> entries_;
 };

@@ -21,7 +21,8 @@ IngestService::IngestService(Config config, Needs needs)
       needs_(std::move(needs)),
       metrics_(needs_.metrics),
       admission_(needs_.directory, config_.limits),
-      http_(shards_, config_.http, metrics_, needs_.connection_log, needs_.users) {
+      sign_in_(needs_.authenticator, needs_.directory, needs_.connection_log, metrics_, needs_.clock),
+      http_(shards_, config_.http, metrics_, sign_in_, needs_.connection_log, needs_.users) {
   for (auto& shard : needs_.shards) {
     shards_.push_back(
         std::make_unique<ShardIngest>(*shard, needs_.bus, admission_, needs_.authenticator, config_, metrics_));
@@ -41,7 +42,7 @@ Async<void> IngestService::start() {
   if (!config_.mqtt.enabled) co_return {};
   // Kept even when it cannot listen: a server is destroyed off the shards, with this service.
   mqtt_ = std::make_unique<mqtt::Endpoint>(needs_.shards, shards_, config_.mqtt, metrics_, needs_.authenticator,
-                                           needs_.connection_log);
+                                           sign_in_, needs_.connection_log);
   CO_DO(mqtt_->listen());
   co_return {};
 }

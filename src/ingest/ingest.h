@@ -31,6 +31,7 @@ class IngestService final : public runtime::Service {
     registry::ConnectionLog& connection_log;
     metrics::Registry& metrics;
     http::TelemetryEndpoint::UserAccess users = nullptr;  ///< lets people send readings too; may stay empty
+    SignIn::Clock clock = monotonic_now;                  ///< for slowing down guesses
   };
 
   /// All that is needed outlives the service, which is made and destroyed off the shards.
@@ -55,6 +56,7 @@ class IngestService final : public runtime::Service {
   Needs needs_;
   Metrics metrics_;
   Admission admission_;
+  SignIn sign_in_;
   std::vector<std::unique_ptr<ShardIngest>> shards_;
   http::TelemetryEndpoint http_;
   std::unique_ptr<mqtt::Endpoint> mqtt_;

@@ -16,6 +16,12 @@ struct Metrics {
         refused_topic(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "topic"}})),
         refused_device(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "not_authorized"}})),
         refused_busy(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "busy"}})),
+        sign_in_refused_mqtt(r.counter("fluxgate_ingest_sign_ins_refused_total", kSignIns, {{"protocol", "mqtt"}})),
+        sign_in_refused_http(r.counter("fluxgate_ingest_sign_ins_refused_total", kSignIns, {{"protocol", "http"}})),
+        sign_in_throttled_mqtt(
+            r.counter("fluxgate_ingest_sign_ins_throttled_total", kThrottled, {{"protocol", "mqtt"}})),
+        sign_in_throttled_http(
+            r.counter("fluxgate_ingest_sign_ins_throttled_total", kThrottled, {{"protocol", "http"}})),
         batches(r.counter("fluxgate_ingest_batches_total", "Batches that became durable in the log.")),
         batch_readings(r.histogram("fluxgate_ingest_batch_readings", "Readings in a batch.",
                                    metrics::Buckets::log_linear(1, 65'536, 1))),
@@ -41,10 +47,14 @@ struct Metrics {
 
   static constexpr const char* kReadings = "Values taken into batches.";
   static constexpr const char* kMessages = "Messages that were read, accepted or not.";
+  static constexpr const char* kSignIns = "Credentials that were refused, with the reason said.";
+  static constexpr const char* kThrottled =
+      "Credentials that were refused after so many that the sender is told to wait.";
   static constexpr const char* kRefused = "Values (or whole messages) refused before acknowledgement.";
 
   metrics::Counter &readings_mqtt, &readings_http, &messages_mqtt, &messages_http;
   metrics::Counter &refused_values, &refused_payload, &refused_topic, &refused_device, &refused_busy;
+  metrics::Counter &sign_in_refused_mqtt, &sign_in_refused_http, &sign_in_throttled_mqtt, &sign_in_throttled_http;
   metrics::Counter& batches;
   metrics::Histogram &batch_readings, &durable_seconds;
   metrics::Counter &retries, &failures, &pauses;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <string>
 
 #include "auth/device_auth.h"
 #include "ingest/config.h"
@@ -23,6 +25,7 @@ struct ShardIngest {
   std::shared_ptr<Outbox> outbox;
   TelemetryIntake intake;
   auth::DeviceAuthCache credentials;  ///< of HTTP requests
+  std::deque<std::string> shown;      ///< `peer device` whose connection by HTTP a watcher was told of
 };
 
 }  // namespace flux::ingest

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/time.h"
+#include "ingest/sign_in.h"
 #include "registry/connection_log.h"
 
 namespace flux::ingest {
@@ -15,7 +16,7 @@ class Tracer {
   Tracer(registry::ConnectionLog& log, registry::ConnectionProtocol protocol, std::string peer)
       : log_(log), protocol_(protocol), peer_(std::move(peer)) {}
 
-  void set_client(std::string client_id) { client_id_ = std::move(client_id); }
+  void set_client(std::string client_id) { client_id_ = without_secrets(client_id); }
   void set_device(TenantId tenant, std::string device) {
     tenant_ = tenant;
     device_ = std::move(device);
@@ -44,7 +45,7 @@ class Tracer {
     log_.add({.time = wall_now(),
               .stage = stage,
               .ok = ok,
-              .message = std::move(message),
+              .message = without_secrets(message),
               .peer = peer_,
               .protocol = protocol_,
               .client_id = client_id_,

@@ -29,8 +29,9 @@ struct ConnectionEvent {
   ConnectionProtocol protocol = ConnectionProtocol::mqtt;
   std::string client_id;  ///< MQTT only
   std::string device;     ///< empty while not known
-  TenantId tenant;        ///< 0 while not known: before authentication, or when that failed
+  TenantId tenant;        ///< 0 while not known: nobody is shown the event then
   std::string detail;     ///< a JSON object, or empty
+  bool signed_in = true;  ///< false: by somebody who has shown no right credential
 };
 using ConnectionEventPtr = std::shared_ptr<const ConnectionEvent>;
 
@@ -40,6 +41,9 @@ using ConnectionEventPtr = std::shared_ptr<const ConnectionEvent>;
 /// (publish, reading) only where `watched` says that somebody looks on:
 ///
 ///     if (log.watched(tenant, device)) log.add({...});
+///
+/// What happens before and at sign-in has a quarter of the room to themselves, so that strangers cannot push out what
+/// devices of ours did. A failure that names no device is shown with every device of its tenant: it may have been it.
 class ConnectionLog {
  public:
   explicit ConnectionLog(std::size_t capacity = 4096);
@@ -54,8 +58,7 @@ class ConnectionLog {
     return listeners_.load(std::memory_order_relaxed) != 0 && watched_slow(tenant, device);
   }
 
-  /// The newest events of a device, oldest first. Where the tenant was not known, as when authentication failed, events
-  /// that name the device count as the default tenant's.
+  /// The newest events of a device, and failures that name none, oldest first.
   [[nodiscard]] std::vector<ConnectionEventPtr> recent(TenantId tenant, std::string_view device,
                                                        std::size_t limit) const;
   /// Of all devices of the tenant.

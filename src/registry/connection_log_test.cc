@@ -36,9 +36,40 @@ TEST(ConnectionLog, finds_what_is_about_one_device) {
   log.add(event("d", "mine"));
   log.add(event("e", "other device"));
   log.add(event("d", "other tenant", {2}));
-  log.add(event("d", "nobody's yet", {0}));  // authentication failed: the name alone is known
-  EXPECT_EQ(messages(log.recent(kDefaultTenant, "d", 10)), (Messages{"mine", "nobody's yet"}));
+  log.add(event("d", "nobody knows whose", {0}));
+  EXPECT_EQ(messages(log.recent(kDefaultTenant, "d", 10)), (Messages{"mine"}));
   EXPECT_EQ(messages(log.recent({2}, "d", 10)), (Messages{"other tenant"}));
+}
+
+TEST(ConnectionLog, shows_a_failure_that_names_no_device_with_each_of_its_tenant) {
+  ConnectionLog log;
+  Messages heard;
+  const auto listener =
+      log.listen(kDefaultTenant, "d", [&](const ConnectionEventPtr& e) { heard.push_back(e->message); });
+  ConnectionEvent unnamed = event("", "malformed CONNECT");
+  log.add(unnamed);  // ok: somebody else's connection
+  unnamed.ok = false;
+  log.add(unnamed);
+  unnamed.tenant = {2};
+  log.add(unnamed);
+  unnamed.tenant = {0};
+  log.add(unnamed);
+  EXPECT_EQ(heard, (Messages{"malformed CONNECT"}));
+  EXPECT_EQ(messages(log.recent(kDefaultTenant, "d", 10)), (Messages{"malformed CONNECT"}));
+}
+
+TEST(ConnectionLog, strangers_do_not_push_out_what_devices_did) {
+  ConnectionLog log(40);
+  for (const char* message : {"1", "2", "3"}) log.add(event("d", message));
+  ConnectionEvent refused = event("d", "refused");
+  refused.signed_in = false;
+  for (int i = 0; i < 1000; ++i) log.add(refused);
+  log.add(event("d", "4"));
+  const Messages kept = messages(log.recent(kDefaultTenant, "d", 100));
+  ASSERT_EQ(kept.size(), 14u);
+  EXPECT_EQ((Messages{kept.begin(), kept.begin() + 3}), (Messages{"1", "2", "3"}));
+  EXPECT_EQ(kept[12], "refused");
+  EXPECT_EQ(kept[13], "4") << "in the order in which they came";
 }
 
 TEST(ConnectionLog, tells_those_who_listen) {

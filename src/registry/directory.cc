@@ -136,6 +136,12 @@ DeviceEntryPtr Directory::ensure(TenantId tenant, std::string_view device) {
   return fresh;
 }
 
+std::optional<TenantId> Directory::only_tenant() const {
+  const std::shared_lock lock(impl_->tenants_mutex);
+  if (impl_->tenants.size() > 1) return std::nullopt;
+  return impl_->tenants.empty() ? kDefaultTenant : impl_->tenants.begin()->second->id;
+}
+
 std::size_t Directory::size(TenantId tenant) const {
   const detail::Tenant* const owner = impl_->find_tenant(tenant);
   return owner != nullptr ? static_cast<std::size_t>(owner->devices.load(std::memory_order_relaxed)) : 0;

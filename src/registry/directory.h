@@ -158,6 +158,9 @@ class Directory {
   /// `check_device_id`.
   DeviceEntryPtr ensure(TenantId tenant, std::string_view device);
 
+  /// The only tenant, as far as one can tell; nothing when there are several.
+  [[nodiscard]] std::optional<TenantId> only_tenant() const;
+
   [[nodiscard]] std::size_t size(TenantId tenant) const;
   [[nodiscard]] std::size_t size() const;
 

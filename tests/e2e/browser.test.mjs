@@ -82,6 +82,32 @@ test('a published value appears on the page of its device, and the next one repl
   await page.getByText('42.75').first().waitFor();
 });
 
+test('connecting a device shows why a wrong token is refused, and then the first reading', async () => {
+  await page.goto(`${address}/connect`);
+  await page.getByLabel('Device id').fill('browser-new');
+  const answered = page.waitForResponse((response) => new URL(response.url()).pathname === '/api/v1/connect');
+  await page.getByRole('button', { name: 'Get the line to copy' }).click();
+  const made = await (await answered).json();
+  const line = made.snippets.find((snippet) => snippet.name === 'curl').text;
+  for (const name of ['mosquitto_pub', 'curl', 'Python']) await page.getByText(name, { exact: true }).waitFor();
+  await page.getByText('Waiting for browser-new').waitFor();
+  const run = async (text) => {
+    const child = spawn('sh', ['-c', text], { stdio: 'ignore' });
+    const [code] = await once(child, 'exit');
+    assert.equal(code, 0, text);
+  };
+  const { token } = made.credential;
+  await run(line.replace(token, token.slice(0, -1)));
+  await page.getByText('Refused: Credential.').waitFor();
+  await page.getByText('the credential was mistyped or cut').first().waitFor();
+  await page.getByText('connected with HTTP/1.1').first().waitFor();
+  assert.equal(await page.getByText('It works.').count(), 0);
+  await run(line);
+  await page.getByText('It works.').waitFor();
+  await page.getByText('its device token is valid').waitFor();
+  assert.equal(await page.getByText('Refused: Credential.').count(), 0);
+});
+
 test('the ready file names the same address', async () => {
   const ready = JSON.parse(await readFile(path.join(folder, 'ready'), 'utf8'));
   assert.equal(`http://${ready.http}`, address);

@@ -23,11 +23,14 @@ def connected(address: str, receive_buffer: int | None = None) -> socket.socket:
 class WebSocket:
     """As much of RFC 6455 as a test needs, without a library between us and the bytes."""
 
-    def __init__(self, address: str, path: str, headers: dict[str, str], receive_buffer: int | None = None):
+    def __init__(self, address: str, path: str, headers: dict[str, str], receive_buffer: int | None = None,
+                 host: str | None = None):
         self.close_code: int | None = None
+        self.close_reason = ""
         self.socket = connected(address, receive_buffer)
+        host = host or address
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = [f"GET {path} HTTP/1.1", f"Host: {address}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
                  "Sec-WebSocket-Version: 13", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         self.socket.sendall("\r\n".join(lines).encode())
         self.stream = self.socket.makefile("rb")
@@ -56,6 +59,7 @@ class WebSocket:
                 return json.loads(payload)
             if opcode == 0x8:
                 self.close_code = struct.unpack("!H", payload[:2])[0] if length >= 2 else 1005
+                self.close_reason = payload[2:].decode()
                 return None
 
     def until(self, wanted):

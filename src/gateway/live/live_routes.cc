@@ -40,9 +40,19 @@ Async<void> stream_events(stream::Hub& hub, auth::Accounts& accounts, auth::Prin
   SseSubscriber subscriber(out);
   const stream::Subscription subscription =
       hub.subscribe(std::move(selection.selector), selection.options, subscriber, 1);
+  const runtime::CancelSource woken;
+  const auto gone = out.closed().on_cancel([woken] { woken.cancel(); });
+  const auto signed_out = accounts.on_ended([&accounts, principal, woken] {
+    if (!accounts.still_good(*principal, wall_now())) woken.cancel();
+  });
   for (;;) {
-    auto slept = co_await runtime::sleep(kKeepAlive, out.closed());
-    if (!slept || !accounts.still_good(*principal, wall_now())) co_return {};
+    const auto slept = co_await runtime::sleep(kKeepAlive, woken.token());
+    if (out.closed().cancelled()) co_return {};
+    if (!accounts.still_good(*principal, wall_now())) {
+      out.try_write(net::sse_event("end", net::error_json("unauthenticated", "the session has ended: sign in again")));
+      co_return {};
+    }
+    if (!slept) co_return {};
     if (!out.try_write(": keep-alive\n\n")) co_return {};
   }
 }

@@ -12,7 +12,7 @@ constexpr std::size_t kLowWater = 64 << 10;
 constexpr std::size_t kHighWater = 256 << 10;
 constexpr std::size_t kMaxMessage = 256 << 10;
 constexpr Duration kCheckInterval = 30_s;  // of a client that says nothing
-/// Of the codes that are free for applications: the client has to sign in again, and not just to come back.
+/// Of the range for applications (RFC 6455, 7.4.2): a browser that reads it asks to sign in, and does not come back.
 constexpr auto kSessionEnded = static_cast<net::CloseCode>(4401);
 
 /// The wire form of a frame for one subscription id. The last one is kept: clients of one kind number their
@@ -39,11 +39,20 @@ void LiveSession::on_open(net::WebSocket& socket) {
   socket.set_water_marks(kLowWater, kHighWater);
   socket.set_message_limit(kMaxMessage);
   check_ = socket.shard().call_every(kCheckInterval, [this] { (void)still_good(); });
+  auto look = [&accounts = accounts_, principal = principal_, shard = &socket.shard(), weak = weak_from_this()] {
+    if (accounts.still_good(*principal, wall_now())) return;
+    shard->post([weak] {
+      if (const auto self = weak.lock()) (void)self->still_good();
+    });
+  };
+  ended_ = accounts_.on_ended(std::move(look));
+  (void)still_good();  // it may have ended between the handshake and here
 }
 
 bool LiveSession::still_good() {
+  if (socket_ == nullptr) return false;
   if (accounts_.still_good(*principal_, wall_now())) return true;
-  socket_->close(kSessionEnded, "the session has ended");
+  socket_->close(kSessionEnded, "the session has ended: sign in again");
   return false;
 }
 
@@ -85,6 +94,7 @@ void LiveSession::on_message(net::WebSocket& socket, net::MessageKind kind, std:
 
 void LiveSession::on_closed(net::WebSocket&, std::uint16_t, std::string_view) {
   check_.cancel();
+  ended_ = {};
   subscriptions_.clear();
   socket_ = nullptr;
 }

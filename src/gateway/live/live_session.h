@@ -13,7 +13,9 @@
 namespace flux::gateway {
 
 /// One live client: reads its messages, writes the frames of its subscriptions. On the connection's shard.
-class LiveSession final : public net::WebSocketHandler, public stream::Subscriber {
+class LiveSession final : public net::WebSocketHandler,
+                          public stream::Subscriber,
+                          public std::enable_shared_from_this<LiveSession> {
  public:
   LiveSession(stream::Hub& hub, auth::Accounts& accounts, auth::PrincipalPtr principal);
 
@@ -33,7 +35,8 @@ class LiveSession final : public net::WebSocketHandler, public stream::Subscribe
   auth::Accounts& accounts_;
   auth::PrincipalPtr principal_;
   net::WebSocket* socket_ = nullptr;
-  runtime::Timer check_;  // ends the connection with the session that opened it
+  runtime::Timer check_;                // what ends with time
+  auth::Accounts::Subscription ended_;  // what somebody ends
   std::map<std::uint64_t, stream::Subscription> subscriptions_;
 };
 

@@ -1,5 +1,7 @@
 #include "gateway/rest/auth_routes.h"
 
+#include <algorithm>
+
 #include "gateway/access.h"
 #include "gateway/json_input.h"
 #include "gateway/json_text.h"
@@ -46,6 +48,16 @@ HttpResponse tokens_answer(const auth::Tokens& tokens) {
   return HttpResponse::json(200, std::move(body)).header("Cache-Control", "no-store");
 }
 
+/// What an attempt that failed is answered; one that came too soon is told when to come again.
+HttpResponse refusal(const Error& error, Duration wait) {
+  HttpResponse answer = HttpResponse::error(error);
+  if (error.code == ErrorCode::exhausted) {
+    const std::int64_t seconds = (wait.ns + 999'999'999) / 1'000'000'000;
+    answer.header("Retry-After", std::to_string(std::max<std::int64_t>(seconds, 1)));
+  }
+  return answer;
+}
+
 /// A page elsewhere must not be able to sign its visitor in under another's name.
 Result<> from_own_page(const HttpRequest& request) {
   if (net::same_origin(request)) return {};
@@ -77,8 +89,9 @@ Async<HttpResponse> AuthRoutes::link(HttpRequest& request) {
   CO_TRY(const auto body, JsonObject::parse(request.body()));
   CO_DO(body.only({"token"}));
   CO_TRY(auto token, body.required_text("token"));
-  CO_TRY(const auto in, co_await accounts_.exchange_link(std::move(token), request.peer().ip_text()));
-  co_return session_answer(in);
+  const auto in = co_await accounts_.exchange_link(std::move(token), request.peer().ip_text());
+  if (!in) co_return refusal(in.error(), accounts_.must_wait({}, request.peer().ip_text()));
+  co_return session_answer(*in);
 }
 
 Async<HttpResponse> AuthRoutes::login(HttpRequest& request) {
@@ -90,12 +103,13 @@ Async<HttpResponse> AuthRoutes::login(HttpRequest& request) {
   CO_TRY(const auto session, body.boolean("session"));
   std::string peer = request.peer().ip_text();
   if (session.value_or(false)) {
-    CO_TRY(const auto in, co_await accounts_.sign_in(std::move(name), std::move(password), std::move(peer)));
-    co_return session_answer(in);
+    const auto in = co_await accounts_.sign_in(name, std::move(password), peer);
+    if (!in) co_return refusal(in.error(), accounts_.must_wait(name, peer));
+    co_return session_answer(*in);
   }
-  CO_TRY(const auto tokens,
-         co_await accounts_.sign_in_for_tokens(std::move(name), std::move(password), std::move(peer)));
-  co_return tokens_answer(tokens);
+  const auto tokens = co_await accounts_.sign_in_for_tokens(name, std::move(password), peer);
+  if (!tokens) co_return refusal(tokens.error(), accounts_.must_wait(name, peer));
+  co_return tokens_answer(*tokens);
 }
 
 Async<HttpResponse> AuthRoutes::refresh(HttpRequest& request) {
@@ -120,7 +134,8 @@ Async<HttpResponse> AuthRoutes::password(HttpRequest& request) {
   CO_TRY(auto next, body.required_text("new"));
   auto principal = shared_caller(request);
   std::string peer = request.peer().ip_text();
-  CO_DO(co_await accounts_.set_password(std::move(principal), std::move(current), std::move(next), std::move(peer)));
+  const auto set = co_await accounts_.set_password(principal, std::move(current), std::move(next), peer);
+  if (!set) co_return refusal(set.error(), accounts_.must_wait(principal->user.name, peer));
   co_return HttpResponse::empty(204);
 }
 

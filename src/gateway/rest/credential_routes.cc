@@ -58,6 +58,22 @@ std::string host_of(const HttpRequest& request) {
   return host.empty() ? "127.0.0.1" : host;
 }
 
+/// One statement for `python3 -c`, with the paho client. A JSON string is a Python string too.
+std::string python_publish(const std::string& host, std::uint16_t port, const std::string& user,
+                           const std::string& token, const std::string& topic, const std::string& payload) {
+  std::string out = "import paho.mqtt.publish as mqtt; mqtt.single(";
+  append_json_string(out, topic);
+  out += ", ";
+  append_json_string(out, payload);
+  out += ", qos=1, hostname=";
+  append_json_string(out, host);
+  out += ", port=" + std::to_string(port) + R"(, auth={"username": )";
+  append_json_string(out, user);
+  out += R"(, "password": )";
+  append_json_string(out, token);
+  return out + "})";
+}
+
 }  // namespace
 
 std::string shell_word(std::string_view text) {
@@ -167,17 +183,22 @@ Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
 
   const std::uint16_t mqtt_port = mqtt_port_();
   const std::string host = host_of(request);
+  // MQTT clients take an IPv6 address without the brackets that a URL needs.
+  const std::string mqtt_host = host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
   const std::string url = "http://" + std::string(request.header("Host")) + "/api/v1/telemetry";
   const std::string topic = "v1/devices/" + device.device + "/telemetry";
   const std::string payload = R"({"temperature":21.5})";
   std::string reading = R"({"device":)";
   append_json_string(reading, device.device);
   reading += R"(,"metrics":)" + payload + "}";
-  const std::string mosquitto = "mosquitto_pub -h " + host + " -p " + std::to_string(mqtt_port) + " -q 1 -u " +
+  const std::string mosquitto = "mosquitto_pub -h " + mqtt_host + " -p " + std::to_string(mqtt_port) + " -q 1 -u " +
                                 shell_word(device.device) + " -P " + issued.token + " -t " + shell_word(topic) +
                                 " -m " + shell_word(payload);
   const std::string curl = "curl " + url + " -H 'Authorization: Bearer " + issued.token +
                            "' -H 'Content-Type: application/json' -d " + shell_word(reading);
+
+  const std::string python =
+      "python3 -c " + shell_word(python_publish(mqtt_host, mqtt_port, device.device, issued.token, topic, payload));
 
   std::string body = R"({"device":)";
   append_device(body, device);
@@ -186,7 +207,7 @@ Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
   body += R"(,"token":)";
   append_json_string(body, issued.token);
   body += R"(},"mqtt":{"host":)";
-  append_json_string(body, host);
+  append_json_string(body, mqtt_host);
   body += R"(,"port":)";
   append_integer(body, std::uint64_t{mqtt_port});
   body += R"(,"username":)";
@@ -201,6 +222,8 @@ Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
   append_json_string(body, mosquitto);
   body += R"(},{"name":"curl","protocol":"http","text":)";
   append_json_string(body, curl);
+  body += R"(},{"name":"Python","protocol":"mqtt","text":)";
+  append_json_string(body, python);
   body += "}]}";
   co_return HttpResponse::json(201, std::move(body)).header("Cache-Control", "no-store");
 }

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <optional>
 
+#include "auth/device_secret.h"
 #include "ingest/trace.h"
 #include "observe/json.h"
 
@@ -11,6 +12,9 @@ namespace flux::ingest::http {
 using registry::ConnectionStage;
 
 namespace {
+
+constexpr std::size_t kRefusedBody = 16 << 10;
+constexpr std::size_t kShownConnections = 64;
 
 /// One request that waits for its batches. Lives on the request's shard.
 class Pending final : public Answerer {
@@ -106,6 +110,50 @@ std::optional<std::string> from_base64(std::string_view text) {
   return out;
 }
 
+/// What came with a request. `basic` keeps the decoded form that the views point into.
+auth::Presented presented_by(const net::HttpRequest& request, std::string& basic) {
+  const auto [scheme, credential] = request.authorization();
+  if (net::equals_ignoring_case(scheme, "Bearer") || net::equals_ignoring_case(scheme, "Token"))
+    return {.user_name = {}, .password = credential};
+  if (!net::equals_ignoring_case(scheme, "Basic")) return {};
+  auto decoded = from_base64(credential);
+  if (!decoded) return {};
+  basic = *std::move(decoded);
+  const std::size_t colon = std::min(basic.find(':'), basic.size());
+  const std::string_view text = basic;
+  return {.user_name = text.substr(0, colon),
+          .password = colon < text.size() ? text.substr(colon + 1) : text.substr(0, 0)};
+}
+
+/// The first `"device":"…"` of a body that may be broken elsewhere; empty when there is none, or one that is escaped.
+std::string_view device_named_in(std::string_view body) {
+  constexpr std::string_view kKey = R"("device")";
+  constexpr std::string_view kBlanks = " \t\r\n";
+  body = body.substr(0, kRefusedBody);
+  const std::size_t key = body.find(kKey);
+  if (key == std::string_view::npos) return {};
+  const std::size_t colon = body.find_first_not_of(kBlanks, key + kKey.size());
+  if (colon == std::string_view::npos || body[colon] != ':') return {};
+  const std::size_t quote = body.find_first_not_of(kBlanks, colon + 1);
+  if (quote == std::string_view::npos || body[quote] != '"') return {};
+  const std::size_t end = body.find('"', quote + 1);
+  if (end == std::string_view::npos) return {};
+  const std::string_view device = body.substr(quote + 1, end - quote - 1);
+  return device.find('\\') == std::string_view::npos ? device : std::string_view();
+}
+
+std::string_view version_of(const net::HttpRequest& request) { return request.is_http_1_0() ? "HTTP/1.0" : "HTTP/1.1"; }
+
+/// A small body that comes at once is read although its credential was refused, since it says which device was meant.
+bool may_read_of_stranger(const net::HttpRequest& request) {
+  if (request.authorization().first.empty() || request.has_header("Expect") || request.has_header("Content-Encoding"))
+    return false;
+  const std::string_view length = request.header("Content-Length");
+  std::size_t bytes = 0;
+  const auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), bytes);
+  return error == std::errc() && end == length.data() + length.size() && bytes > 0 && bytes <= kRefusedBody;
+}
+
 bool is_json(const net::HttpRequest& request) {
   const std::string type = request.content_type();
   // curl -d says that a form comes; a body that is JSON all the same is taken, as is one that says nothing.
@@ -116,8 +164,8 @@ bool is_json(const net::HttpRequest& request) {
 }  // namespace
 
 TelemetryEndpoint::TelemetryEndpoint(std::vector<std::unique_ptr<ShardIngest>>& shards, const HttpConfig& config,
-                                     Metrics& metrics, registry::ConnectionLog& log, UserAccess users)
-    : shards_(shards), config_(config), metrics_(metrics), log_(log), users_(std::move(users)) {}
+                                     Metrics& metrics, SignIn& sign_in, registry::ConnectionLog& log, UserAccess users)
+    : shards_(shards), config_(config), metrics_(metrics), sign_in_(sign_in), log_(log), users_(std::move(users)) {}
 
 void TelemetryEndpoint::mount(const net::Router::Group& api) {
   net::Router::Group group = api;
@@ -126,61 +174,114 @@ void TelemetryEndpoint::mount(const net::Router::Group& api) {
              [this](net::HttpRequest& request, net::Responder responder) { handle(request, std::move(responder)); });
 }
 
-net::Verdict TelemetryEndpoint::authenticate(net::HttpRequest& request) {
+Result<auth::IdentityPtr> TelemetryEndpoint::identify(net::HttpRequest& request) {
   ShardIngest& shard = *shards_[request.shard().index()];
-  const auto [scheme, credential] = request.authorization();
-  auth::Presented presented;
   std::string basic;
-  if (net::equals_ignoring_case(scheme, "Bearer") || net::equals_ignoring_case(scheme, "Token")) {
-    presented.password = credential;
-  } else if (net::equals_ignoring_case(scheme, "Basic")) {
-    if (auto decoded = from_base64(credential)) {
-      basic = *std::move(decoded);
-      const std::size_t colon = std::min(basic.find(':'), basic.size());
-      presented.user_name = std::string_view(basic).substr(0, colon);
-      if (colon < basic.size()) presented.password = std::string_view(basic).substr(colon + 1);
-    }
-  }
+  const auth::Presented presented = presented_by(request, basic);
   auto identity = shard.credentials.authenticate(presented, wall_now());
   if (!identity && users_) {
-    if (auto user = users_(request)) identity = std::move(user);
+    // Who shows no device's credential may be a person; what was wrong with one that is a device's says the first.
+    if (auto user = users_(request); user || user.error().code == ErrorCode::permission_denied)
+      identity = std::move(user);
   }
+  return identity;
+}
+
+net::Verdict TelemetryEndpoint::authenticate(net::HttpRequest& request) {
+  auto identity = identify(request);
   if (identity) {
     request.principal = *std::move(identity);
     return net::Verdict::proceed();
   }
+  // `handle` refuses it, when the body has said which device was meant.
+  if (may_read_of_stranger(request) && !sign_in_.must_wait(request.peer())) return net::Verdict::proceed();
+  return net::Verdict::answer(refuse(request, std::move(identity).error()));
+}
+
+/// The answer to somebody whose credential is no good.
+net::HttpResponse TelemetryEndpoint::refuse(net::HttpRequest& request, Error why) {
   metrics_.refused_device.add();
-  Tracer tracer(log_, registry::ConnectionProtocol::http, request.peer().text());
-  tracer.failed(ConnectionStage::auth, identity.error().message);
-  net::HttpResponse response = net::HttpResponse::error(identity.error());
+  std::string basic;
+  const std::string_view named[] = {device_named_in(request.body())};
+  auto refusal = sign_in_.refused({.protocol = registry::ConnectionProtocol::http,
+                                   .version = version_of(request),
+                                   .peer = request.peer(),
+                                   .client_id = {},
+                                   .presented = presented_by(request, basic),
+                                   .named = named},
+                                  std::move(why));
+  net::HttpResponse response = net::HttpResponse::error(refusal.error);
   if (response.status == 401) response.header("WWW-Authenticate", R"(Bearer realm="fluxgate")");
-  return net::Verdict::answer(std::move(response));
+  if (refusal.try_again) response.header("Retry-After", std::to_string(refusal.try_again->ns / 1'000'000'000));
+  return response;
+}
+
+/// Once for each connection and device that somebody watches: from where it came, and that it was let in.
+void TelemetryEndpoint::show_connection(const net::HttpRequest& request, const auth::Identity& identity,
+                                        std::string_view device) {
+  auto& shown = shards_[request.shard().index()]->shown;
+  std::string which = request.peer().text() + " " + std::string(device);
+  if (std::ranges::find(shown, which) != shown.end()) return;
+  shown.push_back(std::move(which));
+  if (shown.size() > kShownConnections) shown.pop_front();
+  Tracer tracer(log_, registry::ConnectionProtocol::http, request.peer().text());
+  tracer.set_device(identity.tenant(), std::string(device));
+  tracer.ok(ConnectionStage::connect, "connected with " + std::string(version_of(request)));
+  tracer.ok(ConnectionStage::auth, identity.kind() == auth::Identity::Kind::device ? "its device token is valid"
+                                   : identity.kind() == auth::Identity::Kind::open
+                                       ? "no credential is asked for (auth.mode=open)"
+                                   : identity.credential_id().starts_with("user ")
+                                       ? "the " + identity.credential_id() + " may send in its name"
+                                       : "its ingest key is valid");
 }
 
 void TelemetryEndpoint::handle(net::HttpRequest& request, net::Responder responder) {
   ShardIngest& shard = *shards_[request.shard().index()];
+  if (request.principal == nullptr) {
+    auto again = identify(request);
+    if (!again) return responder.send(refuse(request, std::move(again).error()));
+    request.principal = *std::move(again);
+  }
   const auto& identity = *static_cast<const auth::Identity*>(request.principal.get());
   metrics_.messages_http.add();
   if (!shard.outbox->accepting()) {
     metrics_.refused_busy.add();
     return responder.send(Pending::busy(shard.outbox->refusal()));
   }
+  const auto failed = [&](std::string_view of, std::string message) {
+    if (log_.watched(identity.tenant(), of)) show_connection(request, identity, of);
+    Tracer tracer(log_, registry::ConnectionProtocol::http, request.peer().text());
+    tracer.set_device(identity.tenant(), std::string(of));
+    tracer.failed(ConnectionStage::parse, std::move(message));
+  };
   if (!is_json(request)) {
-    return responder.send(net::HttpResponse::error(
-        415, "invalid_argument", "expected Content-Type: application/json, got " + request.content_type()));
+    std::string message = "expected Content-Type: application/json, got " + request.content_type();
+    failed(identity.device(), message);
+    return responder.send(net::HttpResponse::error(415, "invalid_argument", message));
   }
 
   const auto read = shard.intake.read(request.body(), wire::json::TelemetryForm::enveloped, {identity});
   const auto& outcome = shard.intake.outcome();
   const bool taken = read && outcome.readings > 0;
   const DeviceSlotPtr& device = shard.intake.first_device();
-  const std::string_view device_id = device ? std::string_view(device->entry().id()) : identity.device();
+  const std::string_view device_id = device                       ? std::string_view(device->entry().id())
+                                     : !identity.device().empty() ? std::string_view(identity.device())
+                                     : !taken                     ? device_named_in(request.body())
+                                                                  : std::string_view();
   if (!read || outcome.refused > 0) {
     (read ? metrics_.refused_values : metrics_.refused_payload).add(read ? outcome.refused : 1);
     const Error& error = read ? outcome.refusals.front().error : read.error();
-    Tracer tracer(log_, registry::ConnectionProtocol::http, request.peer().text());
-    tracer.set_device(identity.tenant(), std::string(device_id));
-    tracer.failed(ConnectionStage::parse, error.field.empty() ? error.message : error.field + ": " + error.message);
+    failed(device_id, error.field.empty() ? error.message : error.field + ": " + error.message);
+    if (error.code == ErrorCode::permission_denied) {
+      const std::string_view named[] = {device_named_in(request.body())};
+      sign_in_.mistaken({.protocol = registry::ConnectionProtocol::http,
+                         .version = version_of(request),
+                         .peer = request.peer(),
+                         .client_id = {},
+                         .presented = {},
+                         .named = named},
+                        identity);
+    }
   }
   if (!taken) {
     shard.intake.commit(nullptr, 0);
@@ -194,6 +295,7 @@ void TelemetryEndpoint::handle(net::HttpRequest& request, net::Responder respond
   }
   metrics_.readings_http.add(outcome.readings);
   if (log_.watched(identity.tenant(), device_id)) {
+    show_connection(request, identity, device_id);
     Tracer tracer(log_, registry::ConnectionProtocol::http, request.peer().text());
     tracer.set_device(identity.tenant(), std::string(device_id));
     tracer.ok(ConnectionStage::reading, std::to_string(outcome.readings) + " values taken by POST /api/v1/telemetry");

@@ -64,6 +64,47 @@ TEST_F(HttpTelemetry, takes_credentials_in_each_scheme) {
   EXPECT_EQ(node.readings(), 4u);
 }
 
+TEST_F(HttpTelemetry, shows_connection_credential_and_reading_to_who_watches) {
+  Node node;
+  const auto watching = node.log.listen({1}, "pump-1", [](const registry::ConnectionEventPtr&) {});
+  net::TestClient client(node.http->address());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(client.send(request(R"({"metrics":{"a":1}})")));
+    EXPECT_EQ(answer(client), R"(200 {"accepted":1})");
+  }
+  EXPECT_EQ(node.trace("pump-1"), (Lines{"ok connect: connected with HTTP/1.1", "ok auth: its device token is valid",
+                                         "ok reading: 1 values taken by POST /api/v1/telemetry",
+                                         "ok reading: 1 values taken by POST /api/v1/telemetry"}));
+}
+
+TEST_F(HttpTelemetry, shows_why_a_credential_was_refused_with_the_device_that_was_meant) {
+  Node node;
+  const std::string body = R"({"device":"pump-1","metrics":{"a":1}})";
+  const Lines seen{"ok connect: connected with HTTP/1.1", "failed auth: credential refused: this token is not known"};
+  EXPECT_EQ(post(node, body, "Bearer wrong").substr(0, 3), "401");  // by the body
+  EXPECT_EQ(node.trace("pump-1"), seen);
+  EXPECT_EQ(post(node, R"({"a":1})", "Basic cHVtcC0yOndyb25n").substr(0, 3), "401");  // pump-2:wrong
+  EXPECT_EQ(node.trace("pump-2"), seen);
+  EXPECT_EQ(post(node, R"({"device": "pump-2", "metrics":{"a":}})", "Bearer token-pump-1").substr(0, 3), "400");
+  EXPECT_EQ(node.trace("pump-1").back().substr(0, 37), "failed parse: not JSON at byte offset");
+  EXPECT_EQ(post(node, R"({"device":"pump-2","metrics":{"a":1}})", "Bearer token-pump-1").substr(0, 3), "403");
+  EXPECT_EQ(node.trace("pump-2").back(),
+            "failed auth: the credential is the token of device `pump-1`, not of `pump-2`");
+  EXPECT_EQ(post(node, body, "Bearer token-pump-1", "text/csv").substr(0, 3), "415");
+  EXPECT_EQ(node.trace("pump-1").back(), "failed parse: expected Content-Type: application/json, got text/csv");
+}
+
+TEST_F(HttpTelemetry, asks_who_fails_again_and_again_to_wait_and_nobody_else) {
+  Node node;
+  const std::string body = R"({"device":"pump-1","metrics":{"a":1}})";
+  std::string last;
+  for (int i = 0; i < 10 && !last.starts_with("429"); ++i) last = post(node, body, "Bearer wrong");
+  EXPECT_EQ(last.substr(0, 3), "429") << last;
+  EXPECT_NE(head.find("Retry-After: "), std::string::npos) << head;
+  EXPECT_EQ(post(node, body), R"(200 {"accepted":1})");
+  EXPECT_GE(node.metric("fluxgate_ingest_sign_ins_throttled_total", {{"protocol", "http"}}), 1);
+}
+
 TEST_F(HttpTelemetry, takes_many_devices_with_a_key) {
   Node node;
   std::string body = "[";

@@ -18,7 +18,7 @@ class Endpoint {
  public:
   /// `shards` has one entry for each of `threads`, by index. All references outlive the endpoint.
   Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIngest>>& shards, const MqttConfig& config,
-           Metrics& metrics, auth::DeviceAuthenticator& authenticator, registry::ConnectionLog& log);
+           Metrics& metrics, auth::DeviceAuthenticator& authenticator, SignIn& sign_in, registry::ConnectionLog& log);
   ~Endpoint();
 
   Result<> listen();

@@ -52,6 +52,12 @@ std::string presentable(std::string_view text, std::size_t limit = kMaxNoteBytes
 
 }  // namespace
 
+std::string_view device_of(std::string_view topic) {
+  if (!topic.starts_with(kDevicePrefix) || !topic.ends_with(kTelemetrySuffix)) return {};
+  if (topic.size() <= kDevicePrefix.size() + kTelemetrySuffix.size()) return {};
+  return topic.substr(kDevicePrefix.size(), topic.size() - kDevicePrefix.size() - kTelemetrySuffix.size());
+}
+
 Session::Session(const Context& context, TelemetryIntake& intake, Outbox& outbox, net::TcpConnection& connection)
     : context_(context),
       intake_(intake),
@@ -105,8 +111,8 @@ Session::Handled Session::handle(const wire::mqtt::Frame& frame) {
       handle_connect(frame);
     } else {
       context_.metrics.mqtt_protocol_errors.add();
-      tracer_.failed(ConnectionStage::connect,
-                     std::string("expected CONNECT as the first packet, got ").append(to_string(frame.type)));
+      context_.sign_in.unreadable(
+          attempt(), std::string("expected CONNECT as the first packet, got ").append(to_string(frame.type)));
       leave();
     }
     return Handled::taken;
@@ -213,7 +219,13 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
     if (auto refusal = find_device(topic)) {
       (refusal->reason == Reason::not_authorized ? context_.metrics.refused_device : context_.metrics.refused_topic)
           .add();
-      if (tracer_.budget()) tracer_.add(ConnectionStage::publish, false, sentence(refusal->error));
+      if (tracer_.budget()) {
+        tracer_.add(ConnectionStage::publish, false, sentence(refusal->error));
+        const std::string_view named[] = {device_of(topic)};
+        SignIn::Attempt mistake = attempt();
+        mistake.named = named;
+        if (refusal->error.code == ErrorCode::permission_denied) context_.sign_in.mistaken(mistake, *identity_);
+      }
       return refusal;
     }
   }
@@ -259,10 +271,7 @@ std::optional<Session::Refusal> Session::find_device(std::string_view topic) {
   std::string_view device;
   if (topic == kOwnTopic) {
     device = identity_->device();
-  } else if (topic.starts_with(kDevicePrefix) && topic.ends_with(kTelemetrySuffix) &&
-             topic.size() > kDevicePrefix.size() + kTelemetrySuffix.size()) {
-    device = topic.substr(kDevicePrefix.size(), topic.size() - kDevicePrefix.size() - kTelemetrySuffix.size());
-  } else {
+  } else if (device = device_of(topic); device.empty()) {
     return Refusal{Reason::topic_name_invalid,
                    {ErrorCode::invalid_argument,
                     "topic '" + presentable(topic, 128) +
@@ -376,7 +385,7 @@ void Session::handle_disconnect(const wire::mqtt::Frame& frame) {
 void Session::fault(const wire::mqtt::Fault& fault) {
   context_.metrics.mqtt_protocol_errors.add();
   if (state_ == State::waiting) {
-    tracer_.failed(ConnectionStage::connect, fault.message);
+    context_.sign_in.unreadable(attempt(), "malformed CONNECT: " + fault.message);
     return leave();  // before CONNECT there is no way to say why
   }
   tracer_.failed(ConnectionStage::publish, "disconnected: " + fault.message);
@@ -442,8 +451,7 @@ void Session::on_deadline(net::TcpConnection& connection) {
   const Duration now = shard_.now();
   if (state_ == State::waiting) {
     context_.metrics.mqtt_timeouts.add();
-    tracer_.failed(ConnectionStage::connect,
-                   "no complete CONNECT within " + to_string(context_.config.connect_timeout));
+    context_.sign_in.unreadable(attempt(), "no complete CONNECT within " + to_string(context_.config.connect_timeout));
     return leave();
   }
   if (state_ != State::connected) return;

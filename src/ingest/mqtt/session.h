@@ -25,6 +25,9 @@ namespace flux::ingest::mqtt {
 
 class Session;
 
+/// The device of `v1/devices/{device}/telemetry`; empty for another topic.
+std::string_view device_of(std::string_view topic);
+
 /// What packets are decoded into: the sessions of a shard share one, since none keeps anything in it.
 struct Scratch {
   wire::mqtt::Properties properties;
@@ -36,6 +39,7 @@ struct Context {
   const MqttConfig& config;
   Metrics& metrics;
   const auth::DeviceAuthenticator& authenticator;
+  SignIn& sign_in;
   registry::ConnectionLog& log;
   ClientTable& clients;
   Subscribers& subscribers;
@@ -128,7 +132,10 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   Handled handle(const wire::mqtt::Frame& frame);
   void handle_connect(const wire::mqtt::Frame& frame);
   std::optional<Refusal> check_connect(const wire::mqtt::Connect& connect, const wire::mqtt::Properties& properties);
-  void refuse_connect(wire::mqtt::Reason reason, std::string_view message, registry::ConnectionStage stage);
+  void refuse_connect(wire::mqtt::Reason reason, std::string_view message);
+  [[nodiscard]] SignIn::Attempt attempt() const;
+  [[nodiscard]] SignIn::Attempt attempt(const wire::mqtt::Connect& connect,
+                                        std::span<const std::string_view> named) const;
   void accept_connect(const wire::mqtt::Connect& connect, const wire::mqtt::Properties& properties);
   Handled handle_publish(const wire::mqtt::Frame& frame);
   bool resolve_alias(const wire::mqtt::Publish& publish, std::string_view& topic);

@@ -33,30 +33,38 @@ void Session::handle_connect(const wire::mqtt::Frame& frame) {
   version_ = wire::mqtt::peek_version(frame).value_or(Version::v3_1_1);
   if (!connect) {
     context_.metrics.mqtt_protocol_errors.add();
-    return refuse_connect(connect.error().reason, connect.error().message, ConnectionStage::connect);
+    context_.sign_in.unreadable(attempt(), "malformed CONNECT: " + connect.error().message);
+    return refuse_connect(connect.error().reason, connect.error().message);
   }
   explain_ = properties_.request_problem_info.value_or(true);
   if (v5() && properties_.maximum_packet_size) client_packet_bytes_ = *properties_.maximum_packet_size;
   client_id_ = connect->client_id;
   tracer_.set_client(client_id_);
-  if (auto refusal = check_connect(*connect, properties_))
-    return refuse_connect(refusal->reason, refusal->error.message, ConnectionStage::connect);
+  const std::string_view named[] = {connect->will ? device_of(connect->will->topic) : std::string_view()};
+  const SignIn::Attempt coming = attempt(*connect, named);
+  if (auto refusal = check_connect(*connect, properties_)) {
+    context_.sign_in.unreadable(coming, "CONNECT refused: " + refusal->error.message);
+    return refuse_connect(refusal->reason, refusal->error.message);
+  }
 
-  const auth::Presented presented{connect->user_name.value_or(""),
-                                  as_text(connect->password.value_or(wire::mqtt::Bytes{}))};
-  auto identity = context_.authenticator.authenticate(presented, wall_now());
+  auto identity = context_.authenticator.authenticate(coming.presented, wall_now());
   if (!identity) {
-    const bool unknown = identity.error().code == ErrorCode::unauthenticated;
-    return refuse_connect(unknown ? Reason::bad_credentials : Reason::not_authorized, identity.error().message,
-                          ConnectionStage::auth);
+    const auto refusal = context_.sign_in.refused(coming, std::move(identity).error());
+    Reason reason = refusal.error.code == ErrorCode::unauthenticated ? Reason::bad_credentials : Reason::not_authorized;
+    // 3.1.1 has no such word: of its five, "server unavailable" is the one that says "later".
+    if (refusal.try_again) reason = v5() ? Reason::connection_rate_exceeded : Reason::server_unavailable;
+    return refuse_connect(reason, refusal.error.message);
   }
   identity_ = *std::move(identity);
+  context_.sign_in.mistaken(coming, *identity_);
   if (connect->will) {
     // Whom the will speaks for is settled now, while there is somebody to tell.
     state_ = State::waiting;
     if (auto refusal = find_device(connect->will->topic)) {
+      tracer_.set_device(identity_->tenant(), identity_->device());
+      tracer_.failed(ConnectionStage::connect, "the will: " + refusal->error.message);
       identity_.reset();
-      return refuse_connect(refusal->reason, "the will: " + refusal->error.message, ConnectionStage::connect);
+      return refuse_connect(refusal->reason, "the will: " + refusal->error.message);
     }
     will_ = OwnWill{std::string(connect->will->topic), std::string(as_text(connect->will->payload))};
   }
@@ -81,9 +89,25 @@ std::optional<Session::Refusal> Session::check_connect(const wire::mqtt::Connect
   return std::nullopt;
 }
 
-void Session::refuse_connect(Reason reason, std::string_view message, ConnectionStage stage) {
+/// What is known of somebody before CONNECT was understood.
+SignIn::Attempt Session::attempt() const {
+  return {.protocol = registry::ConnectionProtocol::mqtt,
+          .version = v5() ? "MQTT 5" : "MQTT 3.1.1",
+          .peer = connection_->peer(),
+          .client_id = client_id_,
+          .presented = {},
+          .named = {}};
+}
+
+SignIn::Attempt Session::attempt(const wire::mqtt::Connect& connect, std::span<const std::string_view> named) const {
+  SignIn::Attempt made = attempt();
+  made.presented = {connect.user_name.value_or(""), as_text(connect.password.value_or(wire::mqtt::Bytes{}))};
+  made.named = named;
+  return made;
+}
+
+void Session::refuse_connect(Reason reason, std::string_view message) {
   context_.metrics.mqtt_connects_refused.add();
-  tracer_.failed(stage, std::string(message));
   // 3.1.1 has return codes for a few refusals; a broken CONNECT it answers by closing.
   const bool sayable = v5() || (reason != Reason::malformed_packet && reason != Reason::protocol_error);
   if (sayable) {

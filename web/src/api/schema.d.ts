@@ -67,7 +67,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End this session */
+        /**
+         * End this session
+         * @description With the cookie, the session; with an access token, the log-in it came from: all its access and refresh tokens. Live connections that were opened with one of them are closed.
+         */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -1317,7 +1320,12 @@ export interface components {
             peer?: string;
             /** @enum {string} */
             protocol?: "mqtt" | "http";
-            detail?: Record<string, never>;
+            detail?: {
+                /** @description The attempt named no device that there is; every device of the tenant is shown it. */
+                unnamed?: boolean;
+                /** @description A sentence on what to make of it. */
+                hint?: string;
+            };
         };
         LiveTrace: {
             /**
@@ -2267,6 +2275,11 @@ export interface operations {
                      *           "name": "curl",
                      *           "protocol": "http",
                      *           "text": "curl http://localhost:8080/api/v1/telemetry -H 'Authorization: Bearer fgd_s3cret' -H 'Content-Type: application/json' -d '{\"metrics\":{\"temperature\":21.5}}'"
+                     *         },
+                     *         {
+                     *           "name": "Python",
+                     *           "protocol": "mqtt",
+                     *           "text": "python3 -c 'import paho.mqtt.publish as mqtt; mqtt.single(\"v1/devices/pump-1/telemetry\", \"{\\\"temperature\\\":21.5}\", qos=1, hostname=\"localhost\", port=1883, auth={\"username\": \"pump-1\", \"password\": \"fgd_s3cret\"})'"
                      *         }
                      *       ]
                      *     }
@@ -2934,7 +2947,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description `event: data`, whose `data:` is the array that `data` of LiveData holds; a comment every 15 s keeps the connection open. */
+            /** @description `event: data`, whose `data:` is the array that `data` of LiveData holds; a comment every 15 s keeps the connection open. `event: end`, with an error as `data:`, is the last one when the session has ended. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -46,6 +46,9 @@ describe('connect', () => {
     expect(mended).toMatchObject({ refusal: null, readings: 2 });
     expect([...progressOf([event('reading', true)]).passed]).toEqual(['connect', 'auth', 'reading']);
     expect(progressOf([event('reading', true), event('parse', false)]).refusal?.stage).toBe('parse');
+    const stranger = { ...event('auth', false), detail: { unnamed: true } };
+    expect(progressOf([stranger]).refusal?.stage).toBe('auth');
+    expect(progressOf([event('reading', true), stranger]).refusal).toBeNull();
   });
   it('suggests a name that nobody has', () => {
     const taken = new Set(['my-device', 'my-device-2']);

@@ -19,7 +19,10 @@ export function progressOf(events: TraceEvent[]): Progress {
         progress.readings += 1;
         progress.refusal = null; // mended
       }
-    } else progress.refusal = event;
+    } else if (!(event.detail?.unnamed && progress.readings > 0)) {
+      // What named no device was hardly this one, once its readings come.
+      progress.refusal = event;
+    }
   }
   return progress;
 }
