@@ -23,8 +23,8 @@ IngestService::IngestService(Config config, Needs needs)
       admission_(needs_.directory, config_.limits),
       http_(shards_, config_.http, metrics_, needs_.connection_log, needs_.users) {
   for (auto& shard : needs_.shards) {
-    shards_.push_back(
-        std::make_unique<ShardIngest>(*shard, needs_.bus, admission_, needs_.authenticator, config_, metrics_));
+    shards_.push_back(std::make_unique<ShardIngest>(*shard, needs_.bus, admission_, needs_.authenticator, config_,
+                                                    metrics_, trouble_));
   }
 }
 
