@@ -16,16 +16,24 @@ namespace {
 using nlohmann::json;
 using Names = std::vector<std::string>;
 
-/// Names of query parameters, by pattern and method in lower case.
-using Operations = std::map<std::pair<std::string, std::string>, Names, std::less<>>;
+struct Parameters {
+  Names known;
+  Names lists;  ///< those of them that may be repeated
+};
+/// By pattern and method in lower case.
+using Operations = std::map<std::pair<std::string, std::string>, Parameters, std::less<>>;
 
-void add_names(const json& document, const json& item, Names& names) {
+bool holds(const Names& names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
+
+void add_names(const json& document, const json& item, Parameters& parameters) {
   const auto listed = item.find("parameters");
   if (listed == item.end()) return;
   for (const json& one : *listed) {
     const auto ref = one.find("$ref");
     const json& parameter = ref == one.end() ? one : document.at(json::json_pointer(ref->get<std::string>().substr(1)));
-    if (parameter.at("in") == "query") names.push_back(parameter.at("name"));
+    if (parameter.at("in") != "query") continue;
+    parameters.known.push_back(parameter.at("name"));
+    if (parameter.at("schema").value("type", json()) == "array") parameters.lists.push_back(parameter.at("name"));
   }
 }
 
@@ -35,15 +43,15 @@ Operations read_document() {
   for (const auto& [path, item] : document.at("paths").items()) {
     for (const auto& [method, operation] : item.items()) {
       if (!operation.is_object() || !operation.contains("responses")) continue;
-      Names& names = operations[{path, method}];
-      add_names(document, item, names);
-      add_names(document, operation, names);
+      Parameters& parameters = operations[{path, method}];
+      add_names(document, item, parameters);
+      add_names(document, operation, parameters);
     }
   }
   return operations;
 }
 
-const Names* names_of(const net::RouteInfo& route) {
+const Parameters* parameters_of(const net::RouteInfo& route) {
   static const Operations operations = read_document();
   std::string method(net::to_string(route.method));
   std::ranges::transform(method, method.begin(), [](char c) { return static_cast<char>(c | 0x20); });
@@ -56,11 +64,17 @@ const Names* names_of(const net::RouteInfo& route) {
 net::Middleware documented_parameters() {
   return [](net::HttpRequest& request) {
     if (request.raw_query().empty()) return net::Verdict::proceed();
-    const Names* const known = names_of(request.route());
+    const Parameters* const known = parameters_of(request.route());
     CHECK_MSG(known != nullptr, "contracts/openapi.json lacks " + request.route().pattern);
+    Names seen;
     for (const auto& [name, value] : request.query_params()) {
-      if (std::ranges::find(*known, name) != known->end()) continue;
-      return net::Verdict::answer(net::HttpResponse::error(unknown_name("parameter", name, *known, name).error()));
+      if (!holds(known->known, name))
+        return net::Verdict::answer(
+            net::HttpResponse::error(unknown_name("parameter", name, known->known, name).error()));
+      if (holds(seen, name) && !holds(known->lists, name))
+        return net::Verdict::answer(
+            net::HttpResponse::error(Error{ErrorCode::invalid_argument, "given twice: expected it once", name}));
+      seen.push_back(name);
     }
     return net::Verdict::proceed();
   };
