@@ -300,7 +300,7 @@ Result<> Node::Impl::serve() {
   shards.start();
   serving = true;
   DO(runtime::block_on(shards[0], services.start()));
-  addresses.http = reachable(http->address());
+  if (roles.has(RoleId::gateway)) addresses.http = reachable(http->address());
   if (const auto mqtt = ingest->mqtt_address()) addresses.mqtt = reachable(*mqtt);
   runtime::run_on(shards[0], [this] {
     upkeep = shards[0].call_every(1_s, [this, seconds = 0]() mutable {
@@ -338,7 +338,7 @@ Node::~Node() {
 const Node::Addresses& Node::addresses() const { return impl_->addresses; }
 
 std::optional<std::string> Node::administrator_link() {
-  if (impl_->open_mode()) return std::nullopt;
+  if (impl_->open_mode() || impl_->addresses.http.empty()) return std::nullopt;
   const auto token = impl_->accounts->issue_link();
   if (!token) return std::nullopt;
   return "http://" + impl_->addresses.http + "/welcome#token=" + *token;
