@@ -1,9 +1,10 @@
 // Publish to browser: how long until a value that a device sends stands on the device's page in a real Chromium.
-// Prints one JSON object. Usage: node bench/browser_latency.mjs [--count 300] [--binary build/release/fluxgate]
+// Prints one JSON object. Usage: node bench/browser_latency.mjs [--via http|mqtt] [--count 300] [--binary build/release/fluxgate]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,25 +16,70 @@ const option = (name, fallback) => {
   return at < 0 ? fallback : process.argv[at + 1];
 };
 const count = Number(option('--count', '300'));
+const via = option('--via', 'http');
+if (via !== 'http' && via !== 'mqtt') throw new Error(`--via ${via}: expected http or mqtt`);
 const binary = path.resolve(option('--binary', path.join(root, 'build', 'release', 'fluxgate')));
 
 const folder = await mkdtemp(path.join(tmpdir(), 'fluxgate-latency-'));
 const server = spawn(binary, ['run', '--data-dir', path.join(folder, 'data'), '--http-port', '0', '--mqtt-port', '0', '--set', 'auth.mode=open']);
 let printed = '';
-const address = await new Promise((resolve, reject) => {
+const [address, mqttAddress] = await new Promise((resolve, reject) => {
   server.stdout.on('data', (chunk) => {
     printed += chunk;
-    const found = printed.match(/web app\s+(http:\/\/\S+)/);
-    if (found) resolve(found[1]);
+    const found = printed.match(/web app\s+(http:\/\/\S+)\s+MQTT\s+(\S+)/);
+    if (found) resolve([found[1], found[2]]);
   });
   server.on('exit', (code) => reject(new Error(`fluxgate ended with ${code}`)));
 });
-const publish = (value) =>
+
+const overHttp = (value) =>
   fetch(`${address}/api/v1/telemetry`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ device: 'latency', metrics: { value } }),
   });
+
+/** A device's MQTT 3.1.1 connection: CONNECT, then QoS 1 PUBLISH and PUBACK one after another. */
+async function mqttDevice() {
+  const [host, port] = mqttAddress.split(':');
+  const socket = net.connect({ host, port: Number(port), noDelay: true });
+  let received = Buffer.alloc(0);
+  let wake = () => {};
+  socket.on('data', (bytes) => {
+    received = Buffer.concat([received, bytes]);
+    wake();
+  });
+  const text = (value) => {
+    const bytes = Buffer.from(value);
+    return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes]);
+  };
+  // Every packet of ours and of the server's here is shorter than 128 bytes, so that its length is one byte.
+  const send = (type, ...parts) => {
+    const body = Buffer.concat(parts);
+    if (body.length > 127) throw new Error('a packet that is too long for this client');
+    socket.write(Buffer.concat([Buffer.from([type, body.length]), body]));
+  };
+  const answer = async (type) => {
+    while (received.length < 4) await new Promise((resolve) => (wake = resolve));
+    const packet = received.subarray(0, 4);
+    received = received.subarray(4);
+    if (packet[0] !== type || (type === 0x20 && packet[3] !== 0)) throw new Error(`MQTT answered ${packet.toString('hex')}`);
+  };
+  send(0x10, text('MQTT'), Buffer.from([4, 2, 0, 60]), text('latency'));
+  await answer(0x20);
+  let id = 0;
+  return {
+    publish: async (value) => {
+      id = (id % 0xffff) + 1;
+      send(0x32, text('v1/devices/latency/telemetry'), Buffer.from([id >> 8, id & 0xff]), Buffer.from(JSON.stringify({ value })));
+      await answer(0x40);
+    },
+    end: () => socket.destroy(),
+  };
+}
+
+const device = via === 'mqtt' ? await mqttDevice() : undefined;
+const publish = device ? device.publish : overHttp;
 await publish(100_000);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -64,7 +110,8 @@ await page.waitForFunction((last) => window.seen.has(last), 100_000 + count);
 const seen = new Map(await page.evaluate(() => [...window.seen]));
 const latencies = [...sent].filter(([value]) => seen.has(value)).map(([value, at]) => seen.get(value) - at).sort((a, b) => a - b);
 const quantile = (q) => latencies[Math.min(latencies.length - 1, Math.floor(q * latencies.length))];
-console.log(JSON.stringify({ published: count, seen: latencies.length, p50_ms: quantile(0.5), p90_ms: quantile(0.9), p99_ms: quantile(0.99), max_ms: latencies.at(-1) }));
+console.log(JSON.stringify({ via, published: count, seen: latencies.length, p50_ms: quantile(0.5), p90_ms: quantile(0.9), p99_ms: quantile(0.99), max_ms: latencies.at(-1) }));
+device?.end();
 await browser.close();
 server.kill('SIGTERM');
 await once(server, 'exit');

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures a built Fluxgate and prints one JSON object: `bench/run.py [start] [idle] [http] [mqtt]` (all by default).
+"""Measures a built Fluxgate and prints one JSON object: `bench/run.py [start] [idle] [http] …` (all but `build` by default).
 
 Every scenario starts a server of its own on an empty folder. Figures of load are per CPU second of the server, since
 wall-clock rates on a small machine count the load generator too; both are given. `--runs N` repeats, and the median run
@@ -98,9 +98,41 @@ def scenario_mqtt(options) -> dict:
     return load(options, "--mode", "mqtt", "--readings", str(options.readings // 3), "--connections", "50", "--in-flight", "100")
 
 
+def browser(options, via: str) -> dict:
+    done = subprocess.run(["node", ROOT / "bench" / "browser_latency.mjs", "--via", via, "--count", str(options.published), "--binary", options.binary],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout)
+
+
+def scenario_browser_http(options) -> dict:
+    """From the publish until the value stands on the device's page in a real browser."""
+    return browser(options, "http")
+
+
+def scenario_browser_mqtt(options) -> dict:
+    return browser(options, "mqtt")
+
+
+def scenario_build(options) -> dict:
+    """A clean release build: no object is there, and none is taken from ccache. The web app is built before."""
+    with tempfile.TemporaryDirectory(prefix="fluxgate-build-") as folder:
+        began = time.monotonic()
+        for command in (["cmake", "--preset", "release", "-S", ROOT, "-B", folder],
+                        ["cmake", "--build", folder, "--target", "fluxgate", "-j", os.environ.get("FLUX_JOBS", str(os.cpu_count()))]):
+            done = subprocess.run(command, cwd=ROOT, env=os.environ | {"CCACHE_DISABLE": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if done.returncode != 0:
+                sys.exit(done.stdout[-4000:])
+        return {"seconds": round(time.monotonic() - began, 1)}
+
+
 SCENARIOS = {"start": (scenario_start, "seconds_until_serving"), "idle": (scenario_idle, "memory_mb"),
              "http": (scenario_http, "readings_per_cpu_s"), "http_wide": (scenario_http_wide, "readings_per_cpu_s"),
-             "mqtt": (scenario_mqtt, "readings_per_cpu_s")}
+             "mqtt": (scenario_mqtt, "readings_per_cpu_s"), "browser_http": (scenario_browser_http, "p99_ms"),
+             "browser_mqtt": (scenario_browser_mqtt, "p99_ms"), "build": (scenario_build, "seconds")}
+# Their figure needs no repetition, or takes too long for one.
+ONCE = ("idle", "build")
 
 
 def main() -> None:
@@ -110,16 +142,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--readings", type=int, default=3_000_000)
     parser.add_argument("--idle-seconds", type=float, default=30)
+    parser.add_argument("--published", type=int, default=300, help="values in a browser scenario")
     options = parser.parse_args()
+    load_before = round(os.getloadavg()[0], 2)  # of others: figures of a busy machine say little
     results = {}
-    for name in options.scenarios or SCENARIOS:
+    for name in options.scenarios or [name for name in SCENARIOS if name != "build"]:
         run, figure = SCENARIOS[name]
-        runs = sorted((run(options) for _ in range(1 if name == "idle" else options.runs)), key=lambda result: result[figure])
+        runs = sorted((run(options) for _ in range(1 if name in ONCE else options.runs)), key=lambda result: result[figure])
         values = [result[figure] for result in runs]
         results[name] = {**runs[len(runs) // 2], "runs": len(runs), f"{figure}_min": min(values), f"{figure}_max": max(values),
                          f"{figure}_median": round(statistics.median(values), 3)}
         print(f"{name}: {figure} {values}", file=sys.stderr)
-    print(json.dumps({"cores": os.cpu_count(), "results": results}, indent=1))
+    print(json.dumps({"cores": os.cpu_count(), "load_before": load_before, "results": results}, indent=1))
 
 
 if __name__ == "__main__":

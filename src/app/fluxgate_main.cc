@@ -1,6 +1,13 @@
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
 #include "app/commands.h"
+#include "config/nearest.h"
 
 using namespace flux::app;
 
@@ -20,6 +27,32 @@ void add_config(CLI::App& command, ConfigOptions& options) {
   command.add_option("--set", options.assignments, "One setting, key=value; may be repeated")
       ->take_all()
       ->allow_extra_args(false);
+}
+
+/// A word that stands where a command's name is wanted; says so, with the nearest there is.
+bool name_wrong_command(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* command = &app;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with('-')) return false;
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* one : command->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(one->get_name());
+      if (word == one->get_name()) next = one;
+    }
+    if (names.empty()) return false;
+    if (next == nullptr) {
+      std::string list;
+      for (const std::string& name : names) list.append(list.empty() ? "" : ", ").append(name);
+      const std::string guess = flux::config::nearest(word, names);
+      std::fprintf(stderr, "fluxgate: there is no command '%s'%s%s%s (there are %s)\n", word.c_str(),
+                   guess.empty() ? "" : "; did you mean '", guess.c_str(), guess.empty() ? "" : "'?", list.c_str());
+      return true;
+    }
+    command = next;
+  }
+  return false;
 }
 
 }  // namespace
@@ -95,6 +128,11 @@ int main(int argc, char** argv) {
   publish_command->callback([&] {
     if (!publish_options.metrics.empty() && publish_options.device.empty())
       throw CLI::ValidationError("--device", "is needed with readings");
+    // JSON from stdin says itself whose readings it holds and of when.
+    if (publish_options.metrics.empty() && !publish_options.device.empty())
+      throw CLI::ValidationError("--device", "goes with readings (name=value); JSON from stdin names its device");
+    if (publish_options.metrics.empty() && publish_options.time)
+      throw CLI::ValidationError("--time", "goes with readings (name=value); JSON from stdin says its times");
     status = publish(publish_options);
   });
 
@@ -133,8 +171,14 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0 && name_wrong_command(app, argc, argv)) return 2;
     const int code = app.exit(error);
-    return code == 0 ? 0 : 2;
+    if (code != 0) return 2;
+  }
+  // A full disk behind a redirection: what was not written was not printed.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    std::fprintf(stderr, "fluxgate: the output cannot be written: %s\n", std::strerror(errno));
+    return status == 0 ? 1 : status;
   }
   return status;
 }

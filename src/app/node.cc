@@ -6,6 +6,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "app/disk_watch.h"
 #include "app/edge_service.h"
 #include "app/http_service.h"
 #include "app/live_bridge.h"
@@ -13,6 +14,7 @@
 #include "auth/accounts.h"
 #include "auth/credentials.h"
 #include "bus/embedded/embedded_bus.h"
+#include "gateway/documented.h"
 #include "gateway/gateway.h"
 #include "ingest/ingest.h"
 #include "net/http_server.h"
@@ -76,6 +78,11 @@ struct Node::Impl {
   std::optional<runtime::Timer> upkeep;
   std::atomic<double> readings_per_s = 0;
   double readings_before = 0;
+  std::optional<DiskWatch> disk_watch;
+  DiskLook disk_look;  // guarded by mutex
+  std::atomic<bool> looking = false;
+  unsigned looks = 0;
+  std::uint64_t least_free = 0;  // while readings are refused
   std::optional<runtime::SignalWatch> signals;
   std::mutex mutex;
   std::condition_variable signalled;
@@ -100,11 +107,20 @@ struct Node::Impl {
   void compose();
   Result<> serve();
   void keep_up();
+  void watch_health();
   gateway::SystemStatus status() const;
   Result<auth::IdentityPtr> people_may_send(net::HttpRequest& request);
 };
 
 namespace {
+
+// A refusal for want of room is over when there is so much more than there was.
+constexpr std::uint64_t kMoreRoom = 4 << 20;
+// Or when nothing was refused for so long.
+constexpr Duration kQuietEnough = 60_s;
+// A sink that is full for moments is what back-pressure is for.
+constexpr Duration kStallTime = 3_s;
+constexpr unsigned kLooksPerWrite = 10;
 
 /// How somebody on this machine reaches a listener that may be bound to every address.
 std::string reachable(const net::Address& address) {
@@ -177,7 +193,7 @@ void Node::Impl::compose() {
                                  query_workers, metrics, health, edge.get(), [this] { return status(); },
                                  [this] { return ingest->mqtt_address().value_or(net::Address{}).port; }},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
-  ingest->mount(router.group("/api/v1"));
+  ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()));
   gateway->mount(router);
   http = std::make_unique<HttpService>(shards, router, settings.http.options(open_mode()), settings.http.host,
                                        settings.http.port, settings.server.drain_time, metrics);
@@ -228,19 +244,63 @@ void Node::Impl::keep_up() {
                           metrics.value("fluxgate_ingest_readings_total", {{"protocol", "http"}});
   readings_per_s = readings - readings_before;
   readings_before = readings;
+  watch_health();
+}
+
+void Node::Impl::watch_health() {
+  const Duration now = monotonic_now();
+  DiskLook disk;
+  {
+    const std::lock_guard lock(mutex);
+    disk = disk_look;
+  }
+  if (disk.trouble.empty()) health.ok("disk");
+  else health.degraded("disk", disk.trouble, disk.detail);
+
+  ingest::LogTrouble& trouble = ingest->log_trouble();
+  auto report = trouble.report();
+  least_free = report ? std::min(least_free, disk.free_bytes) : disk.free_bytes;
+  if (report && disk.writable && now - report->last_at >= ingest::LogTrouble::kMemory &&
+      (disk.free_bytes > least_free + kMoreRoom || now - report->last_at > kQuietEnough)) {
+    // Nobody sends, so no success tells; but what was in the way is gone.
+    trouble.clear();
+    report.reset();
+  }
+  if (report) health.degraded("bus", "the log cannot be written: readings are refused", report->error.message);
+  else health.ok("bus");
+
   const store::StoreStats stats = store->stats();
-  if (stats.read_only) health.degraded("store", stats.read_only_reason);
+  if (stats.read_only) health.degraded("store", "readings cannot be written to parts", stats.read_only_reason);
   else health.ok("store");
+
+  if (const std::string stalled = process->stalled(kStallTime); !stalled.empty())
+    health.degraded("process", "processing stands still", stalled);
+  else health.ok("process");
+
+  if (looking.exchange(true)) return;
+  // What costs a write is done less often while all is well.
+  const bool write = !disk.trouble.empty() || report || ++looks % kLooksPerWrite == 1;
+  auto task = [this, write] {
+    DiskLook found = disk_watch->look(write);
+    {
+      const std::lock_guard lock(mutex);
+      disk_look = std::move(found);
+    }
+    looking = false;
+  };
+  if (!workers.try_submit(std::move(task))) looking = false;
 }
 
 Result<> Node::Impl::serve() {
   runtime::set_spawn_error_hook([](std::string_view task, const Error& error) {
     log::error("a task failed", {{"task", task}, {"error", error.message}});
   });
+  disk_watch.emplace(folder->path(), settings.bus.disk_reserve_bytes);
+  disk_look = disk_watch->look(true);
   shards.start();
   serving = true;
   DO(runtime::block_on(shards[0], services.start()));
-  addresses.http = reachable(http->address());
+  if (roles.has(RoleId::gateway)) addresses.http = reachable(http->address());
   if (const auto mqtt = ingest->mqtt_address()) addresses.mqtt = reachable(*mqtt);
   runtime::run_on(shards[0], [this] {
     upkeep = shards[0].call_every(1_s, [this, seconds = 0]() mutable {
@@ -278,7 +338,7 @@ Node::~Node() {
 const Node::Addresses& Node::addresses() const { return impl_->addresses; }
 
 std::optional<std::string> Node::administrator_link() {
-  if (impl_->open_mode()) return std::nullopt;
+  if (impl_->open_mode() || impl_->addresses.http.empty()) return std::nullopt;
   const auto token = impl_->accounts->issue_link();
   if (!token) return std::nullopt;
   return "http://" + impl_->addresses.http + "/welcome#token=" + *token;

@@ -26,23 +26,30 @@ Result<> read_settings(Settings& settings, config::Registry& registry, const Run
   return settings.check(registry);
 }
 
+/// Only of what is served: without the role gateway there is no HTTP.
+nlohmann::json addresses(const Node& node) {
+  nlohmann::json found{{"pid", ::getpid()}};
+  if (!node.addresses().http.empty()) found["http"] = node.addresses().http;
+  if (!node.addresses().mqtt.empty()) found["mqtt"] = node.addresses().mqtt;
+  return found;
+}
+
 /// For this machine's commands: where the server is, and a token that makes them its administrator.
 Result<> write_server_file(const std::filesystem::path& data_dir, Node& node) {
-  const nlohmann::json server{{"pid", ::getpid()},
-                              {"http", node.addresses().http},
-                              {"mqtt", node.addresses().mqtt},
-                              {"token", node.local_token()}};
+  nlohmann::json server = addresses(node);
+  server["token"] = node.local_token();
   return write_file(data_dir / "server.json", server.dump(1) + "\n", 0600);
 }
 
 Result<> write_ready_file(const std::string& path, const Node& node) {
-  nlohmann::json ready{{"pid", ::getpid()}, {"http", node.addresses().http}, {"version", kVersion}};
-  if (!node.addresses().mqtt.empty()) ready["mqtt"] = node.addresses().mqtt;
+  nlohmann::json ready = addresses(node);
+  ready["version"] = kVersion;
   return write_file(path, ready.dump() + "\n", 0644);
 }
 
 void greet(Node& node, const Settings& settings) {
-  std::printf("Fluxgate %s\n  web app  http://%s\n", std::string(kVersion).c_str(), node.addresses().http.c_str());
+  std::printf("Fluxgate %s\n", std::string(kVersion).c_str());
+  if (!node.addresses().http.empty()) std::printf("  web app  http://%s\n", node.addresses().http.c_str());
   if (!node.addresses().mqtt.empty()) std::printf("  MQTT     %s\n", node.addresses().mqtt.c_str());
   std::printf("  data     %s\n", settings.server.data_dir.c_str());
   if (settings.auth.mode == auth::Mode::open)

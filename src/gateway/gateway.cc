@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include "gateway/access.h"
+#include "gateway/documented.h"
 #include "gateway/web_app.h"
 
 namespace flux::gateway {
@@ -16,20 +17,22 @@ Gateway::Gateway(const Services& s, auth::Mode mode, QueryRunOptions query_optio
       live_(s.hub, s.accounts) {}
 
 void Gateway::mount(net::Router& router) {
-  const net::Router::Group open = router.group();
-  const net::Router::Group root = router.group().use(require_access(accounts_, mode_));
+  const net::Middleware documented = documented_parameters();
+  const net::Router::Group open = router.group().use(documented);
+  const net::Router::Group root = router.group().use(require_access(accounts_, mode_)).use(documented);
   // Answers hold what only their caller may see: no cache in between may keep them.
   const auto private_answers = [](const net::HttpRequest&, net::HttpResponse& response) {
     if (response.find_header("Cache-Control").empty()) response.header("Cache-Control", "no-store");
   };
-  const net::Router::Group api = router.group("/api/v1").use(require_access(accounts_, mode_)).after(private_answers);
+  const net::Router::Group api =
+      router.group("/api/v1").use(require_access(accounts_, mode_)).use(documented).after(private_answers);
   auth_.mount(open, api);
   registry_.mount(api);
   credentials_.mount(api);
   query_.mount(api);
   system_.mount(open, api, root);
   live_.mount(api);
-  mount_web_app(open);
+  mount_web_app(router.group());
 }
 
 }  // namespace flux::gateway

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gateway/parse_json.h"
+#include "gateway/unknown_name.h"
 
 namespace flux::gateway {
 
@@ -50,10 +51,7 @@ std::unexpected<Error> JsonObject::expected(std::string_view name, std::string_v
 Result<> JsonObject::only(std::initializer_list<std::string_view> known) const {
   for (const auto& [name, value] : node_->items()) {
     if (std::ranges::find(known, name) != known.end()) continue;
-    std::string list;
-    for (const std::string_view one : known) list.append(list.empty() ? "" : ", ").append(one);
-    return fail(ErrorCode::invalid_argument, "unknown field: expected " + (list.empty() ? "none" : list),
-                path_of(name));
+    return unknown_name("field", name, known, path_of(name));
   }
   return {};
 }

@@ -24,8 +24,8 @@ IngestService::IngestService(Config config, Needs needs)
       sign_in_(needs_.authenticator, needs_.directory, needs_.connection_log, metrics_, needs_.clock),
       http_(shards_, config_.http, metrics_, sign_in_, needs_.connection_log, needs_.users) {
   for (auto& shard : needs_.shards) {
-    shards_.push_back(
-        std::make_unique<ShardIngest>(*shard, needs_.bus, admission_, needs_.authenticator, config_, metrics_));
+    shards_.push_back(std::make_unique<ShardIngest>(*shard, needs_.bus, admission_, needs_.authenticator, config_,
+                                                    metrics_, trouble_));
   }
 }
 

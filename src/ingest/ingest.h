@@ -43,6 +43,8 @@ class IngestService final : public runtime::Service {
   /// Of the MQTT port, while started; nothing when MQTT is switched off.
   [[nodiscard]] std::optional<net::Address> mqtt_address() const;
   [[nodiscard]] const Config& config() const { return config_; }
+  /// Whether the log takes readings, as those who offer them see it.
+  [[nodiscard]] LogTrouble& log_trouble() { return trouble_; }
 
   [[nodiscard]] std::string_view name() const override { return "ingest"; }
   Async<void> start() override;
@@ -55,6 +57,7 @@ class IngestService final : public runtime::Service {
   Config config_;
   Needs needs_;
   Metrics metrics_;
+  LogTrouble trouble_;
   Admission admission_;
   SignIn sign_in_;
   std::vector<std::unique_ptr<ShardIngest>> shards_;

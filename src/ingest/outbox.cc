@@ -17,8 +17,8 @@ constexpr Duration kRecheck = 5_ms;
 }  // namespace
 
 Outbox::Outbox(runtime::Shard& shard, bus::Producer& producer, std::size_t partitions, const OutboxConfig& config,
-               Metrics& metrics)
-    : shard_(shard), producer_(producer), config_(config), metrics_(metrics) {
+               Metrics& metrics, LogTrouble& trouble)
+    : shard_(shard), producer_(producer), config_(config), metrics_(metrics), trouble_(trouble) {
   lanes_.reserve(partitions);
   for (std::size_t i = 0; i < partitions; ++i) {
     lanes_.push_back(std::make_unique<Lane>());
@@ -145,14 +145,16 @@ void Outbox::completed(const std::shared_ptr<Sealed>& sealed, Result<Offset> res
   if (closed_) return;
   if (result) {
     last_failure_.reset();
+    trouble_.succeeded(shard_.now());
     metrics_.batches.add();
     metrics_.durable_seconds.observe(shard_.now() - sealed->sealed_at);
     finish(*sealed, {});
     return;
   }
-  const Error& error = result.error();
+  Error error = std::move(result).error();
   last_failure_ = error;
   failed_at_ = shard_.now();
+  trouble_.note(error, failed_at_);
   const bool nothing_written = error.code == ErrorCode::exhausted || error.code == ErrorCode::unavailable;
   if (nothing_written && failed_at_ - sealed->sealed_at < config_.retry_time) {
     metrics_.retries.add();
@@ -168,6 +170,8 @@ void Outbox::completed(const std::shared_ptr<Sealed>& sealed, Result<Offset> res
     return;
   }
   metrics_.failures.add();
+  // A queue that is full behind a disk that is full: the disk is what its sender has to know of.
+  if (error.code == ErrorCode::exhausted) error = trouble_.recent(failed_at_).value_or(std::move(error));
   static log::Throttle throttle(1_s);
   log::error(throttle, "the log did not take a batch of readings; its senders are told",
              {{"partition", sealed->lane->partition}, {"readings", sealed->batch->reading_count()}, {"error", error}});
@@ -217,7 +221,7 @@ void Outbox::judge() {
 }
 
 Error Outbox::refusal() const {
-  if (last_failure_ && last_failure_->code == ErrorCode::unavailable) return *last_failure_;
+  if (auto trouble = trouble_.recent(shard_.now())) return *std::move(trouble);
   return {ErrorCode::exhausted, "readings arrive faster than they can be written: try again in a moment", {}};
 }
 

@@ -11,6 +11,7 @@
 #include "core/batch_builder.h"
 #include "core/ids.h"
 #include "ingest/config.h"
+#include "ingest/log_trouble.h"
 #include "ingest/metrics.h"
 #include "runtime/async.h"
 #include "runtime/completion.h"
@@ -45,7 +46,7 @@ class Answerer {
 class Outbox final : public std::enable_shared_from_this<Outbox>, private runtime::TurnHook {
  public:
   Outbox(runtime::Shard& shard, bus::Producer& producer, std::size_t partitions, const OutboxConfig& config,
-         Metrics& metrics);
+         Metrics& metrics, LogTrouble& trouble);
   ~Outbox();
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
@@ -64,7 +65,7 @@ class Outbox final : public std::enable_shared_from_this<Outbox>, private runtim
 
   /// There is room. Ask before each message.
   [[nodiscard]] bool accepting() const { return !congested_; }
-  /// Why there is none: `unavailable` while the log cannot write, else `exhausted`.
+  /// Why there is none: `unavailable` while the log cannot write (on any shard), else `exhausted`.
   [[nodiscard]] Error refusal() const;
   /// Calls once when there is room again. `waiter` is dropped when the outbox goes.
   void when_accepting(std::move_only_function<void()> waiter);
@@ -122,6 +123,7 @@ class Outbox final : public std::enable_shared_from_this<Outbox>, private runtim
   bus::Producer& producer_;
   const OutboxConfig config_;
   Metrics& metrics_;
+  LogTrouble& trouble_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<Lane*> touched_;
   std::vector<Lane*> dirty_;

@@ -32,7 +32,7 @@ class OutboxTest : public ::testing::Test {
  protected:
   explicit OutboxTest(OutboxConfig config = {}) : bus(bus::memory::make_memory_bus(4)), metrics(registry) {
     shard.start();
-    outbox = std::make_shared<Outbox>(shard, bus->producer(), 4, config, metrics);
+    outbox = std::make_shared<Outbox>(shard, bus->producer(), 4, config, metrics, trouble);
   }
   ~OutboxTest() override {
     bus->release();
@@ -62,6 +62,7 @@ class OutboxTest : public ::testing::Test {
   std::unique_ptr<bus::memory::MemoryBus> bus;
   metrics::Registry registry;
   Metrics metrics;
+  LogTrouble trouble;
   runtime::Shard shard{0, "test"};
   std::shared_ptr<Outbox> outbox;
   std::shared_ptr<Recorder> recorder = std::make_shared<Recorder>();
@@ -151,6 +152,45 @@ TEST_F(SmallOutboxTest, offers_a_batch_again_and_gives_up_in_the_end) {
     EXPECT_FALSE(outbox->failing());
     EXPECT_EQ(recorder->told.size(), 2u);
   });
+}
+
+TEST_F(SmallOutboxTest, says_that_the_log_cannot_write_whichever_shard_found_it) {
+  bus->hold();
+  on_shard([this] {
+    std::uint64_t ticket = 0;
+    while (outbox->accepting()) message(ticket++, {0});
+    EXPECT_EQ(outbox->refusal().code, ErrorCode::exhausted);
+    trouble.note(Error{ErrorCode::unavailable, "the disk is full", {}}, shard.now());
+    EXPECT_EQ(outbox->refusal().code, ErrorCode::unavailable);
+    EXPECT_EQ(outbox->refusal().message, "the disk is full");
+  });
+  bus->release();
+  settle();
+}
+
+TEST_F(SmallOutboxTest, tells_of_the_disk_where_its_queue_is_full_for_it) {
+  on_shard([this] { trouble.note(Error{ErrorCode::unavailable, "the disk is full", {}}, shard.now()); });
+  bus->fail_with(Error{ErrorCode::exhausted, "the log's queue is full", {}});
+  on_shard([this] { message(1, {2}); });
+  settle();
+  on_shard([this] { EXPECT_EQ(recorder->failures, (std::vector{ErrorCode::unavailable})); });
+}
+
+TEST(LogTrouble, lasts_until_successes_are_the_rule_again) {
+  LogTrouble trouble;
+  trouble.note(Error{ErrorCode::exhausted, "too fast", {}}, 1_s);
+  EXPECT_FALSE(trouble.report());
+  trouble.note(Error{ErrorCode::io, "fsync", {}}, 1_s);
+  const Time since = trouble.report()->since;
+  trouble.succeeded(2_s);
+  trouble.note(Error{ErrorCode::unavailable, "full", {}}, 3_s);
+  EXPECT_EQ(trouble.report()->since, since);
+  EXPECT_EQ(trouble.report()->error.message, "full");
+  EXPECT_TRUE(trouble.recent(5_s));
+  EXPECT_FALSE(trouble.recent(6_s));
+  EXPECT_TRUE(trouble.report());  // nobody has seen it work since
+  trouble.succeeded(6_s);
+  EXPECT_FALSE(trouble.report());
 }
 
 TEST_F(SmallOutboxTest, does_not_repeat_what_may_have_been_written) {

@@ -15,9 +15,10 @@ namespace flux::ingest {
 /// What ingest keeps on one shard, for all protocols.
 struct ShardIngest {
   ShardIngest(runtime::Shard& on, bus::Bus& bus, const Admission& admission,
-              const auth::DeviceAuthenticator& authenticator, const Config& config, Metrics& metrics)
+              const auth::DeviceAuthenticator& authenticator, const Config& config, Metrics& metrics,
+              LogTrouble& trouble)
       : shard(on),
-        outbox(std::make_shared<Outbox>(on, bus.producer(), bus.partition_count(), config.outbox, metrics)),
+        outbox(std::make_shared<Outbox>(on, bus.producer(), bus.partition_count(), config.outbox, metrics, trouble)),
         intake(*outbox, admission, config.limits),
         credentials(authenticator) {}
 

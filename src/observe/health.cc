@@ -3,8 +3,25 @@
 #include <algorithm>
 
 #include "observe/json.h"
+#include "observe/log.h"
 
 namespace flux::observe {
+namespace {
+
+void append_component(std::string& out, const Health::Component& component, bool with_detail) {
+  append_json_string(out, component.name);
+  out += R"(:{"status":")" + std::string(to_string(component.condition)) + '"';
+  const auto text = [&out](std::string_view name, const std::string& value) {
+    if (value.empty()) return;
+    out.append(",\"").append(name).append("\":");
+    append_json_string(out, value);
+  };
+  text("reason", component.reason);
+  if (with_detail) text("detail", component.detail);
+  out += R"(,"since":")" + to_rfc3339(component.since) + "\"}";
+}
+
+}  // namespace
 
 std::string_view to_string(Condition condition) {
   switch (condition) {
@@ -24,22 +41,32 @@ std::string_view to_string(Phase phase) {
   return "starting";
 }
 
-void Health::ok(std::string_view component) { set(component, Condition::ok, {}); }
-void Health::degraded(std::string_view component, std::string_view reason) {
-  set(component, Condition::degraded, reason);
+void Health::ok(std::string_view component) { set(component, Condition::ok, {}, {}); }
+void Health::degraded(std::string_view component, std::string_view reason, std::string_view detail) {
+  set(component, Condition::degraded, reason, detail);
 }
-void Health::failed(std::string_view component, std::string_view reason) { set(component, Condition::failed, reason); }
+void Health::failed(std::string_view component, std::string_view reason, std::string_view detail) {
+  set(component, Condition::failed, reason, detail);
+}
 
-void Health::set(std::string_view name, Condition condition, std::string_view reason) {
+void Health::set(std::string_view name, Condition condition, std::string_view reason, std::string_view detail) {
   const std::scoped_lock lock(mutex_);
   auto found = components_.find(name);
   if (found == components_.end()) {
     found = components_.emplace(name, Component{.name = std::string(name), .since = wall_now()}).first;
   }
   Component& component = found->second;
-  if (component.condition != condition) component.since = wall_now();
+  if (component.condition != condition) {
+    if (condition == Condition::ok)
+      log::info("healthy again", {{"component", name}, {"was", component.reason}, {"since", component.since}});
+    else
+      log::warn("not healthy",
+                {{"component", name}, {"status", to_string(condition)}, {"reason", reason}, {"detail", detail}});
+    component.since = wall_now();
+  }
   component.condition = condition;
   component.reason = reason;
+  component.detail = detail;
 }
 
 void Health::set_phase(Phase phase) {
@@ -77,15 +104,21 @@ std::string Health::to_json() const {
   for (const Component& component : components()) {
     if (!first) out += ',';
     first = false;
-    append_json_string(out, component.name);
-    out += R"(:{"status":")" + std::string(to_string(component.condition)) + '"';
-    if (!component.reason.empty()) {
-      out += R"(,"reason":)";
-      append_json_string(out, component.reason);
-    }
-    out += R"(,"since":")" + to_rfc3339(component.since) + "\"}";
+    append_component(out, component, true);
   }
   return out + "}}";
+}
+
+std::string Health::summary_json(std::string_view word) const {
+  std::string out = R"({"status":")" + std::string(word) + '"';
+  bool first = true;
+  for (const Component& component : components()) {
+    if (component.condition == Condition::ok) continue;
+    out += first ? R"(,"components":{)" : ",";
+    first = false;
+    append_component(out, component, false);
+  }
+  return out + (first ? "}" : "}}");
 }
 
 }  // namespace flux::observe

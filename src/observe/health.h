@@ -26,13 +26,14 @@ class Health {
   struct Component {
     std::string name;
     Condition condition = Condition::ok;
-    std::string reason;  ///< empty when ok
+    std::string reason;  ///< for everybody, so without names of files and hosts; empty when ok
+    std::string detail;  ///< for those who are signed in; may be empty
     Time since;          ///< of the present condition
   };
 
   void ok(std::string_view component);
-  void degraded(std::string_view component, std::string_view reason);
-  void failed(std::string_view component, std::string_view reason);
+  void degraded(std::string_view component, std::string_view reason, std::string_view detail = {});
+  void failed(std::string_view component, std::string_view reason, std::string_view detail = {});
 
   void set_phase(Phase phase);
   [[nodiscard]] Phase phase() const;
@@ -44,9 +45,11 @@ class Health {
 
   /// `{"status":"degraded","phase":"serving","ready":true,"components":{"bus":{"status":"ok","since":"…"},…}}`
   [[nodiscard]] std::string to_json() const;
+  /// For callers without a credential: `{"status":word}`, and those `components` that are not ok, without details.
+  [[nodiscard]] std::string summary_json(std::string_view word) const;
 
  private:
-  void set(std::string_view component, Condition condition, std::string_view reason);
+  void set(std::string_view component, Condition condition, std::string_view reason, std::string_view detail);
 
   mutable std::mutex mutex_;
   Phase phase_ = Phase::starting;

@@ -46,14 +46,20 @@ TEST(Health, SaysItInJson) {
   Health health;
   health.set_phase(Phase::serving);
   EXPECT_EQ(health.to_json(), R"({"status":"ok","phase":"serving","ready":true,"components":{}})");
-  health.failed("bus", "disk \"a\" is full");
+  health.failed("bus", "disk \"a\" is full", "/srv/a has 0 MiB");
   health.ok("api");
   const auto components = health.components();
   EXPECT_EQ(health.to_json(),
             R"({"status":"failed","phase":"serving","ready":false,"components":{"api":{"status":"ok","since":")" +
                 to_rfc3339(components[0].since) +
-                R"("},"bus":{"status":"failed","reason":"disk \"a\" is full","since":")" +
+                R"("},"bus":{"status":"failed","reason":"disk \"a\" is full","detail":"/srv/a has 0 MiB","since":")" +
                 to_rfc3339(components[1].since) + R"("}}})");
+  // Details name files: they are not for everybody. What is well is not worth a word.
+  EXPECT_EQ(health.summary_json("failed"),
+            R"({"status":"failed","components":{"bus":{"status":"failed","reason":"disk \"a\" is full","since":")" +
+                to_rfc3339(components[1].since) + R"("}}})");
+  health.ok("bus");
+  EXPECT_EQ(health.summary_json("ready"), R"({"status":"ready"})");
 }
 
 }  // namespace

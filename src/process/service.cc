@@ -129,6 +129,21 @@ Async<void> Service::stop() {
   co_return {};
 }
 
+std::string Service::stalled(Duration patience) const {
+  const Duration now = monotonic_now();
+  std::string partitions;
+  std::uint64_t waiting = 0;
+  for (const auto& worker : workers_) {
+    const auto since = worker->stalled_since();
+    if (!since || now - *since < patience) continue;
+    partitions += (partitions.empty() ? "" : ", ") + std::to_string(worker->processor().partition().value);
+    waiting += worker->lag();
+  }
+  if (partitions.empty()) return {};
+  return "partitions " + partitions + " wait for the store or the log to take their outputs; " +
+         std::to_string(waiting) + " records are behind them";
+}
+
 std::uint64_t Service::lag() const {
   std::uint64_t lag = 0;
   for (const auto& worker : workers_) lag += worker->lag();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bus/bus.h"
@@ -50,6 +51,8 @@ class Service final : public runtime::Service {
 
   /// Records of all partitions that are not processed yet. Any thread, as of at most 100 ms ago.
   [[nodiscard]] std::uint64_t lag() const;
+  /// Which partitions have got no further for `patience`, in words; empty: none. Any thread, while started.
+  [[nodiscard]] std::string stalled(Duration patience) const;
   [[nodiscard]] runtime::Shard& shard_of(PartitionId partition) const;
 
  private:

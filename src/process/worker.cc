@@ -54,10 +54,16 @@ void Worker::wake() {
   });
 }
 
+void Worker::set_stalled(bool stalled) {
+  if (stalled == stalled_since().has_value()) return;
+  stalled_since_.store(stalled ? shard_.now().ns : kGoing, std::memory_order_relaxed);
+}
+
 void Worker::run() {
   const Duration begun = shard_.now();
   const auto progress = processor_->step();
   metrics_.step_seconds.observe(shard_.now() - begun);
+  set_stalled(!progress || *progress == Processor::Progress::blocked);
   if (!progress) {
     log::error(read_failed, "the log cannot be read, trying again",
                {{"partition", processor_->partition()}, {"reason", progress.error()}});

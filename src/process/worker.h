@@ -1,6 +1,9 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "process/processor.h"
 #include "runtime/async.h"
@@ -31,9 +34,18 @@ class Worker {
   [[nodiscard]] const Processor& processor() const { return *processor_; }
   /// Records of the log not processed yet. Any thread, as of at most 100 ms ago.
   [[nodiscard]] std::uint64_t lag() const { return lag_.load(std::memory_order_relaxed); }
+  /// Since when (monotonic) it has got no further although there are records: a sink takes nothing, or the log cannot
+  /// be read. Nothing while it goes on. Any thread.
+  [[nodiscard]] std::optional<Duration> stalled_since() const {
+    const std::int64_t ns = stalled_since_.load(std::memory_order_relaxed);
+    return ns == kGoing ? std::nullopt : std::optional(Duration{ns});
+  }
   [[nodiscard]] std::size_t devices() const { return devices_.load(std::memory_order_relaxed); }
 
  private:
+  static constexpr std::int64_t kGoing = INT64_MIN;
+
+  void set_stalled(bool stalled);
   void run();
   void wake();
   void maintain();
@@ -48,6 +60,7 @@ class Worker {
   bool scheduled_ = false;
   std::atomic<std::uint64_t> lag_{0};
   std::atomic<std::size_t> devices_{0};
+  std::atomic<std::int64_t> stalled_since_{kGoing};
 };
 
 }  // namespace flux::process

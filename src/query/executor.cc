@@ -1,6 +1,7 @@
 #include "query/executor.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <tuple>
 
@@ -43,6 +44,9 @@ std::uint64_t hash_of(const Query& query) {
   hash.add(query.select.measurement);
   for (const auto& tag : query.select.tags) hash.add(tag.key), hash.add(tag.value);
   hash.add(query.window ? static_cast<std::uint64_t>(query.window->width.ns) : 0);
+  hash.add(query.window ? static_cast<std::uint64_t>(query.window->offset.ns) : 0);
+  hash.add(static_cast<std::uint64_t>(query.fill));
+  hash.add(std::bit_cast<std::uint64_t>(query.fill_value));
   for (const auto aggregate : query.aggregates) hash.add(static_cast<std::uint64_t>(aggregate));
   hash.add(3);
   for (const auto& key : query.group_by) hash.add(key);

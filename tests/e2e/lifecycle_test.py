@@ -92,6 +92,15 @@ class Lifecycle(unittest.TestCase):
             for word in words:
                 self.assertIn(word, done.stderr)
 
+    def test_without_the_gateway_there_is_no_http(self):
+        with Fluxgate("--roles", "ingest,process,store,registry,auth") as flux:
+            self.assertEqual(sorted(flux.ready), ["mqtt", "pid", "version"])
+            self.assertNotIn("http://", flux.text())
+            done = fluxgate("query", "--data-dir", flux.data_dir)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertIn("gateway", done.stderr)
+            self.assertEqual(flux.stop(), 0, flux.text())
+
     def test_open_mode_binds_loopback_and_checks_host_and_origin(self):
         with Fluxgate("--set", "auth.mode=open") as flux:
             api = flux.anonymous()

@@ -59,6 +59,40 @@ def response_faults(method: str, path: str, answer: Answer) -> list[str]:
     return found
 
 
+def value_of(schema: dict, depth: int = 0):
+    """Something that a schema without examples would take: what it requires, and objects within it to look at."""
+    schema = SCHEMAS.resolve(schema)
+    for key in ("oneOf", "anyOf"):
+        if key in schema:
+            return value_of(schema[key][0], depth)
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        return {name: value_of(inner, depth + 1) for name, inner in schema.get("properties", {}).items() if name in schema.get("required", []) or name == "device"}
+    return {"array": [], "string": "x" * max(1, schema.get("minLength", 1)), "integer": 1, "number": 1, "boolean": True}.get(kind)
+
+
+def bodies_with_a_field_too_many(schema: dict) -> list[tuple[str, object]]:
+    """Bodies that fit but for one field, `colour`, at the top and in every object within that is closed."""
+    schema = SCHEMAS.resolve(schema)
+    for key in ("oneOf", "anyOf"):
+        if key in schema:
+            return [found for one in schema[key] for found in bodies_with_a_field_too_many(one)]
+    if schema.get("type") == "array":
+        return [(f"[0]{where}", [body]) for where, body in bodies_with_a_field_too_many(schema["items"])]
+    if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
+        return []
+    whole = value_of(schema)
+    found = [("", {**whole, "colour": "red"})]
+    for name, inner in schema.get("properties", {}).items():
+        found += [(f".{name}{where}", {**whole, name: body}) for where, body in bodies_with_a_field_too_many(inner)]
+    return found
+
+
 class World:
     """The server and what the rows made so far."""
 
@@ -184,7 +218,15 @@ CALLS = [
     Call("POST", f"{API}/query", 200, body={
         "select": {"labels": {"site": "north"}, "metrics": ["temperature"]}, "range": RANGE, "window": "10s",
         "aggregates": ["mean", "count"], "fill": "previous", "group_by": ["label:site"], "order": "desc", "limit": 100, "epoch": "s"}),
+    Call("GET", f"{API}/query", 200, query={"label": "site:north", "metric": "temperature", "measurement": "telemetry",
+                                            "database": "default", "window": "10s", "offset": "5s", "fill": "0", "group_by": "label:site",
+                                            "order": "desc", **RANGE},
+         until=lambda answer: len(answer.json["series"]) > 0),
+    Call("GET", f"{API}/query", 200, query={"tag": "line:3"}, then=lambda world, answer: world.keep(tagged=str(len(answer.json["series"])))),
     Call("POST", f"{API}/query", 200, body={"select": {"devices": ["pump-1", "pump-2"]}, "range": {"from": EPOCH}, "window": None}),
+    Call("POST", f"{API}/query", 200, body={
+        "select": {"devices": ["pump-1"], "metrics": ["temperature"], "measurement": "telemetry", "database": "default", "tags": {}},
+        "range": RANGE, "window": "10s", "offset": "5s"}),
     Call("GET", f"{API}/dead-letters", 200, query={"device": "pump-1", "from": "2026-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"},
          until=lambda answer: len(answer.json["dead_letters"]) > 0),
     Call("GET", f"{API}/events", 200, query={"device": "pump-1", "type": "device_silent"},
@@ -365,16 +407,45 @@ class Served(unittest.TestCase):
                     self.fits(answer.json, ERROR)
                     self.assertNotIn("Allow", answer.headers)
 
-    def test_parameters_that_are_not_known_are_refused_as_documented(self):
+    def caller_of(self, path: str) -> Api:
+        return self.sender if path == f"{API}/telemetry" else self.admin
+
+    def test_parameters_that_are_not_known_are_refused(self):
         for method, path in OPERATIONS:
-            if method != "GET" or not path.startswith(API) or path == f"{API}/live" or "{" in path:
+            with self.subTest(f"{method} {path}"):
+                answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p"), None, colour="red")
+                self.assertEqual(answer.status, 400, answer)
+                self.fits(answer.json, ERROR)
+                self.assertEqual(answer.json["error"]["field"], "colour")
+                for name in parameters_of(method, path, "query"):
+                    self.assertIn(name, answer.json["error"]["message"])
+                    # One letter too many: the right name is at hand.
+                    wrong = name + "x"
+                    answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p"), None, **{wrong: "1"})
+                    self.assertEqual((answer.status, answer.json["error"]["field"]), (400, wrong), answer)
+                    self.assertIn(f"did you mean '{name}'?", answer.json["error"]["message"])
+
+    def test_fields_that_are_not_known_are_refused(self):
+        for (method, path), operation in OPERATIONS.items():
+            if "requestBody" not in operation:
                 continue
-            if "400" in OPERATIONS[method, path]["responses"]:
-                with self.subTest(path):
-                    answer = self.admin.get(path, colour="red")
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            headers = {"If-Match": "1"} if "If-Match" in parameters_of(method, path, "header") else {}
+            for where, body in bodies_with_a_field_too_many(schema):
+                with self.subTest(f"{method} {path} {where}"):
+                    caller = self.caller_of(path) if operation.get("security") != [] else self.flux.anonymous()
+                    answer = caller.request(method, path.format(device="d", id="i", profile="p"), body, headers)
                     self.assertEqual(answer.status, 400, answer)
-                    self.fits(answer.json, ERROR)
-                    self.assertEqual(answer.json["error"]["field"], "colour")
+                    found = answer.json["error"] if "error" in answer.json else answer.json["refused"][0]
+                    self.assertEqual(found["field"].split(".")[-1], "colour", answer)
+                    self.assertIn("expected", found["message"].lower())
+            # One letter too many: the right name is at hand.
+            for name in SCHEMAS.resolve(schema).get("properties", {}):
+                with self.subTest(f"{method} {path} {name}x"):
+                    caller = self.caller_of(path) if operation.get("security") != [] else self.flux.anonymous()
+                    answer = caller.request(method, path.format(device="d", id="i", profile="p"), {name + "x": 1}, headers)
+                    self.assertEqual(answer.status, 400, answer)
+                    self.assertIn(f"did you mean '{name}'?", answer.json["error"]["message"])
 
     def test_paths_that_are_not_there(self):
         answer = self.admin.get("/api/v1/nowhere")

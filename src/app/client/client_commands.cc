@@ -226,12 +226,14 @@ int tail(const TailOptions& options) {
         }
       }
     }
-    std::fflush(stdout);
-    return !enough();
+    // Whoever reads us has gone, or has no room: there is nobody to go on for.
+    return std::fflush(stdout) == 0 && !enough();
   };
   ApiClient client(*std::move(connection));
   const auto ended = client.events("/api/v1/live/sse", parameters, on_event, [] { return interrupted != 0; });
   if (!ended) return complain(ended.error());
+  if (interrupted == 0 && !enough() && std::ferror(stdout) == 0)
+    return complain({ErrorCode::unavailable, "the server ended the stream", {}});
   return 0;
 }
 

@@ -58,7 +58,6 @@ Async<void> stream_events(stream::Hub& hub, auth::Accounts& accounts, auth::Prin
 }
 
 Result<SseSelection> selection_of(const HttpRequest& request) {
-  DO(only_parameters(request, {"device", "metric", "measurement", "label", "interval", "epoch"}));
   SseSelection selection;
   selection.selector.tenant = caller(request).tenant();
   selection.selector.devices = list_of(request, "device");

@@ -1,20 +1,8 @@
 #include "gateway/rest/parameters.h"
 
-#include <algorithm>
 #include <charconv>
 
 namespace flux::gateway {
-
-Result<> only_parameters(const net::HttpRequest& request, std::initializer_list<std::string_view> known) {
-  if (request.raw_query().empty()) return {};
-  for (const auto& [name, value] : request.query_params()) {
-    if (std::ranges::find(known, name) != known.end()) continue;
-    std::string list;
-    for (const std::string_view one : known) list.append(list.empty() ? "" : ", ").append(one);
-    return fail(ErrorCode::invalid_argument, "unknown parameter: expected " + (list.empty() ? "none" : list), name);
-  }
-  return {};
-}
 
 Result<registry::Page> page_of(const net::HttpRequest& request, std::size_t fallback, std::size_t max) {
   registry::Page page{.cursor = request.query("cursor").value_or(""), .limit = fallback};

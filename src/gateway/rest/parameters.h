@@ -1,6 +1,5 @@
 #pragma once
 
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +12,6 @@
 /// Query parameters that several routes share.
 namespace flux::gateway {
 
-/// Refuses parameters that the route does not know, by name.
-Result<> only_parameters(const net::HttpRequest& request, std::initializer_list<std::string_view> known);
 /// `limit` (1 to `max`) and `cursor`.
 Result<registry::Page> page_of(const net::HttpRequest& request, std::size_t fallback = 100, std::size_t max = 10'000);
 Result<Epoch> epoch_of(const net::HttpRequest& request);

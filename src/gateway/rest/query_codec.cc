@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gateway/parse_json.h"
+#include "gateway/unknown_name.h"
 #include "observe/json.h"
 
 namespace flux::gateway {
@@ -153,7 +154,7 @@ Result<> read_select(const json& select, Query& query) {
       TRY(auto tags, pairs(value, field));
       for (auto& [tag, text] : tags) query.select.tags.push_back({std::move(tag), std::move(text)});
     } else {
-      return bad(field, "unknown field: expected devices, metrics, labels, measurement, database or tags");
+      return unknown_name("field", key, {"devices", "metrics", "labels", "measurement", "database", "tags"}, field);
     }
   }
   return {};
@@ -245,9 +246,10 @@ Result<QueryRequest> parse_query_parameters(const std::vector<std::pair<std::str
     } else if (name == "epoch") {
       TRY(request.epoch, parse_epoch(value));
     } else {
-      return bad(name,
-                 "unknown parameter: expected device, metric, label, tag, measurement, database, from, to, window, "
-                 "offset, aggregate, fill, group_by, order, limit, cursor or epoch");
+      return unknown_name("parameter", name,
+                          {"device", "metric", "label", "tag", "measurement", "database", "from", "to", "window",
+                           "offset", "aggregate", "fill", "group_by", "order", "limit", "cursor", "epoch"},
+                          name);
     }
   }
   return finish(std::move(request), width, offset);
@@ -272,7 +274,7 @@ Result<QueryRequest> parse_query_body(std::string_view text, TenantId tenant, Ti
         } else if (side == "to") {
           TRY(query.range.to, time_of(time, now, "range.to"));
         } else {
-          return bad("range." + side, "unknown field: expected from or to");
+          return unknown_name("field", side, {"from", "to"}, "range." + side);
         }
       }
     } else if (key == "window" || key == "offset") {
@@ -317,9 +319,10 @@ Result<QueryRequest> parse_query_body(std::string_view text, TenantId tenant, Ti
       TRY(const auto epoch, text_of(value, key));
       TRY(request.epoch, parse_epoch(epoch));
     } else {
-      return bad(key,
-                 "unknown field: expected select, range, window, offset, aggregates, fill, group_by, order, limit, "
-                 "cursor or epoch");
+      return unknown_name("field", key,
+                          {"select", "range", "window", "offset", "aggregates", "fill", "group_by", "order", "limit",
+                           "cursor", "epoch"},
+                          key);
     }
   }
   return finish(std::move(request), width, offset);

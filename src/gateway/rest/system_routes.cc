@@ -30,17 +30,17 @@ void append_or_null(std::string& out, const std::optional<std::string>& text) {
 }  // namespace
 
 void SystemRoutes::mount(net::Router::Group open, net::Router::Group api, net::Router::Group root_with_access) {
-  // Components and their reasons may name files and hosts, so callers without a credential learn the state only.
-  const auto health = [](bool good, std::string_view word) {
-    return HttpResponse::json(good ? 200 : 503, R"({"status":")" + std::string(word) + "\"}")
-        .header("Cache-Control", "no-store");
+  // Details name files, so callers without a credential learn what is wrong and since when, and no more.
+  const auto health = [this](bool good, std::string_view word) {
+    return HttpResponse::json(good ? 200 : 503, health_.summary_json(word)).header("Cache-Control", "no-store");
   };
   open.get("/healthz", {.name = "healthz"}, [this, health](HttpRequest&, net::Responder responder) {
     responder.send(health(health_.live(), observe::to_string(health_.worst())));
   });
   open.get("/readyz", {.name = "readyz"}, [this, health](HttpRequest&, net::Responder responder) {
     const bool ready = health_.ready();
-    responder.send(health(ready, ready ? "ready" : observe::to_string(health_.phase())));
+    const bool failed = !ready && health_.phase() == observe::Phase::serving;
+    responder.send(health(ready, ready ? "ready" : failed ? "failed" : observe::to_string(health_.phase())));
   });
   root_with_access.get("/metrics", {.name = "metrics", .access = "read"},
                        [this](HttpRequest&, net::Responder responder) {
@@ -88,6 +88,8 @@ Async<HttpResponse> SystemRoutes::system(HttpRequest&) {
   append_or_null(body, now.mqtt);
   body += R"(,"self_device":)";
   append_or_null(body, now.self_device);
+  body += R"(,"health":)";
+  body += health_.to_json();
   body += '}';
   co_return HttpResponse::json(200, std::move(body));
 }

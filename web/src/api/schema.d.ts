@@ -1022,12 +1022,22 @@ export interface components {
                 devices?: components["schemas"]["DeviceId"][];
                 labels?: components["schemas"]["Labels"];
                 metrics?: components["schemas"]["MetricName"][];
+                /** @description Of readings that came as line protocol; JSON telemetry has `telemetry`. */
+                measurement?: string;
+                /** @default default */
+                database?: string;
+                /** @description Tags that are part of the series. */
+                tags?: {
+                    [key: string]: string;
+                };
             };
             range?: {
                 from?: components["schemas"]["TimePoint"];
                 to?: components["schemas"]["TimePoint"];
             };
             window?: components["schemas"]["Duration"] | null;
+            /** @description Moves the starts of windows from 1970. Needs `window`. */
+            offset?: components["schemas"]["Duration"] | null;
             /**
              * @default [
              *       "mean"
@@ -1150,6 +1160,17 @@ export interface components {
             mqtt: string | null;
             /** @description The device that this machine reports its own readings as; null where `self.enabled` is false. */
             self_device: string | null;
+            /** @description Every part of the server and how it is. */
+            health: {
+                /** @enum {string} */
+                status: "ok" | "degraded" | "failed";
+                /** @enum {string} */
+                phase: "starting" | "serving" | "draining";
+                ready: boolean;
+                components: {
+                    [key: string]: components["schemas"]["HealthComponent"];
+                };
+            };
         };
         /**
          * @description `open` asks nobody for credentials: for trials, on loopback only.
@@ -1202,13 +1223,26 @@ export interface components {
         Jwks: {
             keys: Record<string, never>[];
         };
+        HealthComponent: {
+            /** @enum {string} */
+            status: "ok" | "degraded" | "failed";
+            /** @description What is wrong; absent where nothing is. */
+            reason?: string;
+            /** @description The same with files and numbers; only for callers that are signed in. */
+            detail?: string;
+            /** @description When it came to be so. */
+            since: components["schemas"]["Time"];
+        };
         Health: {
             /**
-             * @example ok
-             * @example starting
-             * @example draining
+             * @description `degraded`: it serves, but not all of it.
+             * @enum {string}
              */
-            status: string;
+            status: "ok" | "degraded" | "failed" | "ready" | "starting" | "draining";
+            /** @description The parts that are not well: `disk`, `bus`, `store`, `process`. Absent where all are. */
+            components?: {
+                [key: string]: components["schemas"]["HealthComponent"];
+            };
         };
         /** @description Readings and state changes of a selection; nothing selected means the whole tenant. An `id` that is in use is replaced. */
         LiveSubscribe: {
@@ -1719,6 +1753,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             429: components["responses"]["Exhausted"];
@@ -1755,6 +1790,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             429: components["responses"]["Exhausted"];
@@ -1812,6 +1848,7 @@ export interface operations {
                     "application/json": components["schemas"]["Jwks"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1993,6 +2030,7 @@ export interface operations {
                     "application/json": components["schemas"]["Device"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2019,6 +2057,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2137,6 +2176,7 @@ export interface operations {
                     };
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2198,6 +2238,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2316,6 +2357,7 @@ export interface operations {
                     };
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             429: components["responses"]["Exhausted"];
@@ -2379,6 +2421,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2473,6 +2516,7 @@ export interface operations {
                     "application/json": components["schemas"]["Profile"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2533,6 +2577,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2548,12 +2593,27 @@ export interface operations {
                 device?: components["schemas"]["DeviceId"][];
                 /** @description Repeat it or separate by commas. */
                 metric?: components["schemas"]["MetricName"][];
+                /** @description `key:value`, of the device as it is now. Repeat it or separate by commas; all must hold. */
+                label?: string[];
+                /** @description `key:value`, of the series. Repeat it or separate by commas; all must hold. */
+                tag?: string[];
+                /** @description Of readings that came as line protocol; JSON telemetry has `telemetry`. */
+                measurement?: string;
+                database?: string;
                 from?: components["parameters"]["from"];
                 to?: components["parameters"]["to"];
                 /** @description Absent: raw readings. */
                 window?: components["schemas"]["Duration"];
+                /** @description Moves the starts of windows from 1970. Needs `window`. */
+                offset?: components["schemas"]["Duration"];
                 /** @description Needs `window`. */
                 aggregate?: components["schemas"]["Aggregate"][];
+                /** @description What an empty window shows: `none` leaves it out, `null`, `previous`, `linear`, or a number. Needs `window`. */
+                fill?: string;
+                /** @description `device` or `label:<key>`; default: each series by itself. Needs `window`. */
+                group_by?: string[];
+                /** @description Of times. */
+                order?: "asc" | "desc";
                 /** @description Points in the answer, all series together. */
                 limit?: number;
                 /** @description `next` of the page before. */
@@ -2811,6 +2871,7 @@ export interface operations {
                     "application/json": components["schemas"]["Dashboard"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2880,6 +2941,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
@@ -2904,6 +2966,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             /** @description Not a WebSocket request. */
@@ -2986,6 +3049,7 @@ export interface operations {
                     "application/json": components["schemas"]["Demo"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             429: components["responses"]["Exhausted"];
@@ -3011,6 +3075,7 @@ export interface operations {
                     "application/json": components["schemas"]["Demo"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             429: components["responses"]["Exhausted"];
@@ -3034,6 +3099,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             429: components["responses"]["Exhausted"];
@@ -3080,12 +3146,24 @@ export interface operations {
                      *       "devices": 51,
                      *       "readings_per_s": 210.5,
                      *       "mqtt": "0.0.0.0:1883",
-                     *       "self_device": "this-machine"
+                     *       "self_device": "this-machine",
+                     *       "health": {
+                     *         "status": "ok",
+                     *         "phase": "serving",
+                     *         "ready": true,
+                     *         "components": {
+                     *           "bus": {
+                     *             "status": "ok",
+                     *             "since": "2026-01-01T00:00:00Z"
+                     *           }
+                     *         }
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["System"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             429: components["responses"]["Exhausted"];
@@ -3102,7 +3180,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Alive. */
+            /** @description It lives. `degraded` says what does not work, why, and since when. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3110,12 +3188,20 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "status": "ok"
+                     *       "status": "degraded",
+                     *       "components": {
+                     *         "disk": {
+                     *           "status": "degraded",
+                     *           "reason": "the disk is full",
+                     *           "since": "2026-01-01T00:00:00Z"
+                     *         }
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -3137,14 +3223,15 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "status": "ok"
+                     *       "status": "ready"
                      *     }
                      */
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             500: components["responses"]["Internal"];
-            /** @description Starting or draining. */
+            /** @description Starting, draining or failed. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3178,6 +3265,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             429: components["responses"]["Exhausted"];
@@ -3203,6 +3291,7 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
+            400: components["responses"]["InvalidArgument"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             500: components["responses"]["Internal"];

@@ -62,6 +62,7 @@ export function defaults(): Record<string, Handler> {
         readings_per_s: 12,
         mqtt: 'localhost:1883',
         self_device: 'this-machine',
+        health: { status: 'ok', phase: 'serving', ready: true, components: {} },
       },
     }),
     'GET /api/v1/demo': () => ({ body: { installed: false, running: false, devices: 0 } }),
