@@ -1,27 +1,34 @@
 """kill -9 during load, again and again: every acknowledged reading is there afterwards, exactly once, and what is
-derived from it (windows, dead letters) is right too."""
+derived from it (windows, dead letters, silence and return of devices) is right too."""
 
 import os
+import random
+import time
 import unittest
 
 from e2e.harness import Fluxgate, wait_until
 from e2e.load import HttpSender, check_readings
+from e2e.quiet import SETTINGS, QuietDevices
 
+SEED = int(os.environ.get("FLUXGATE_SEED", str(time.time_ns() % 1_000_000)))
 KILLS = int(os.environ.get("FLUXGATE_KILLS", "50"))
 SENDERS = 3
 
 
 class Crash(unittest.TestCase):
     def test_every_acknowledged_reading_survives(self):
+        print(f"FLUXGATE_SEED={SEED}", flush=True)
+        chance = random.Random(SEED)
         # Small segments, flushes and checkpoints so that a kill meets each of them under way.
         with Fluxgate("--set", "store.flush_interval=100ms", "--set", "bus.segment_bytes=256KiB",
-                      "--set", "process.checkpoint_interval=100ms") as flux:
+                      "--set", "process.checkpoint_interval=100ms", *SETTINGS) as flux:
             admin = flux.administrator()
             self.assertEqual(admin.post("/api/v1/profiles", {"profile": "limits", "metrics": [{"name": "limited", "max": 100}]}).status, 201)
             devices = [f"crash-{i}" for i in range(SENDERS)]
             for device in devices:
                 self.assertEqual(admin.post("/api/v1/devices", {"device": device, "profile": "limits"}).status, 201)
             key = flux.ingest_key()
+            quiet = QuietDevices(admin, key, 4)
             acknowledged = {device: set() for device in devices}
             unknown = {device: set() for device in devices}
             first = {device: 0 for device in devices}
@@ -29,7 +36,11 @@ class Crash(unittest.TestCase):
                 senders = [HttpSender(flux.http, key, device, first[device]) for device in devices]
                 for sender in senders:
                     sender.start()
-                wait_until(lambda: all(sender.acknowledged or sender.refused for sender in senders), what="an answer to each sender")
+                quiet.report(flux.anonymous())
+                # From before the return of the quiet devices is said until after their silence is.
+                wanted = chance.choice((1, chance.randint(1, 4000)))
+                wait_until(lambda: all(len(sender.acknowledged) >= wanted or sender.refused for sender in senders),
+                           what=f"{wanted} acknowledged readings of each sender")
                 flux.kill()
                 for sender in senders:
                     sender.join(30)
@@ -38,9 +49,11 @@ class Crash(unittest.TestCase):
                     unknown[sender.device] |= sender.unknown
                     first[sender.device] = sender.next
                 flux.start()
+                quiet.await_silence(flux.administrator())
             admin = flux.administrator()
             for device in devices:
                 self.check(admin, device, acknowledged[device], unknown[device])
+            quiet.check(self, admin)
 
     def check(self, admin, device, acknowledged, unknown):
         numbers = check_readings(self, admin, device, acknowledged, unknown)

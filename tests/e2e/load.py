@@ -29,11 +29,6 @@ class Sender(threading.Thread):
         self.unknown: set[int] = set()  # refused or cut off: may or may not be kept
         self.refused = None  # what said no: status or reason code, and the words
 
-    def so_far(self) -> set[int]:
-        """What is acknowledged by now, while the thread runs."""
-        with self.changed:
-            return set(self.acknowledged)
-
     def readings(self) -> tuple[range, list[dict]]:
         numbers = range(self.next, self.next + self.BATCH)
         self.next += self.BATCH
