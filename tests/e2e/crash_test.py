@@ -7,7 +7,7 @@ import time
 import unittest
 
 from e2e.harness import Fluxgate, wait_until
-from e2e.load import HttpSender, check_readings
+from e2e.load import HttpSender, check_readings, dead_letters
 from e2e.quiet import SETTINGS, QuietDevices
 
 SEED = int(os.environ.get("FLUXGATE_SEED", str(time.time_ns() % 1_000_000)))
@@ -59,17 +59,11 @@ class Crash(unittest.TestCase):
         numbers = check_readings(self, admin, device, acknowledged, unknown)
         expected = sorted(n for n in numbers if n % 10 == 0)
 
-        def dead_letters():
-            found, cursor = [], None
-            while True:
-                more = {"cursor": cursor} if cursor else {}
-                page = admin.get("/api/v1/dead-letters", device=device, limit=1000, **more).json
-                found += page["dead_letters"]
-                cursor = page["next"]
-                if cursor is None:
-                    return found if len(found) >= len(expected) else None
+        def all_there():
+            found = dead_letters(admin, device)
+            return found if len(found) >= len(expected) else None
 
-        letters = wait_until(dead_letters, what=f"the dead letters of {device}")
+        letters = wait_until(all_there, what=f"the dead letters of {device}")
         self.assertEqual(len({letter["id"] for letter in letters}), len(letters), "a dead letter is there twice")
         self.assertEqual(len(letters), len(expected))
         self.assertEqual({letter["reason"] for letter in letters}, {"out_of_range"})
