@@ -6,8 +6,8 @@ import random
 import time
 import unittest
 
-from e2e.harness import Fluxgate, wait_until
-from e2e.load import HttpSender, check_readings, dead_letters
+from e2e.harness import Api, Fluxgate, wait_until
+from e2e.load import BASE, HttpSender, await_processed, check_readings, dead_letters, reading_of
 from e2e.quiet import SETTINGS, QuietDevices
 
 SEED = int(os.environ.get("FLUXGATE_SEED", str(time.time_ns() % 1_000_000)))
@@ -28,6 +28,7 @@ class Crash(unittest.TestCase):
             for device in devices:
                 self.assertEqual(admin.post("/api/v1/devices", {"device": device, "profile": "limits"}).status, 201)
             key = flux.ingest_key()
+            self.await_limits(admin, Api(flux.http, {"Authorization": f"Bearer {key}"}), devices)
             quiet = QuietDevices(admin, key, 4)
             acknowledged = {device: set() for device in devices}
             unknown = {device: set() for device in devices}
@@ -51,19 +52,38 @@ class Crash(unittest.TestCase):
                 flux.start()
                 quiet.await_silence(flux.administrator())
             admin = flux.administrator()
+            await_processed(admin)
             for device in devices:
                 self.check(admin, device, acknowledged[device], unknown[device])
             quiet.check(self, admin)
+
+    @staticmethod
+    def await_limits(admin, sender, devices):
+        """What the registry was told applies to readings from some moment on, soon after the answer."""
+        for device in devices:
+            def refused():
+                sender.post("/api/v1/telemetry", {"device": device, "time": BASE - 1, "metrics": {"limited": 1000}})
+                await_processed(admin)
+                return dead_letters(admin, device)
+
+            wait_until(refused, what=f"the profile's limits for {device}")
 
     def check(self, admin, device, acknowledged, unknown):
         numbers = check_readings(self, admin, device, acknowledged, unknown)
         expected = sorted(n for n in numbers if n % 10 == 0)
 
-        def all_there():
-            found = dead_letters(admin, device)
-            return found if len(found) >= len(expected) else None
+        seen = {}
 
-        letters = wait_until(all_there, what=f"the dead letters of {device}")
+        def all_there():
+            letters = [letter for letter in dead_letters(admin, device) if reading_of(letter) >= 0]
+            missing = set(expected) - {reading_of(letter) for letter in letters}
+            seen["missing"] = f"{len(missing)} of {len(expected)}, from {min(missing, default=None)} to {max(missing, default=None)}"
+            return (letters,) if not missing else None
+
+        try:
+            (letters,) = wait_until(all_there, what=f"the dead letters of {device}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; missing: {seen.get('missing')}") from None
         self.assertEqual(len({letter["id"] for letter in letters}), len(letters), "a dead letter is there twice")
         self.assertEqual(len(letters), len(expected))
         self.assertEqual({letter["reason"] for letter in letters}, {"out_of_range"})

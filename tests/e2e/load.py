@@ -3,6 +3,7 @@
 import http.client
 import json
 import threading
+from datetime import datetime
 
 import paho.mqtt.client as paho
 
@@ -184,3 +185,8 @@ def dead_letters(api, device: str) -> list[dict]:
         cursor = page["next"]
         if cursor is None:
             return found
+
+
+def reading_of(letter: dict) -> int:
+    """The number of the reading that a dead letter is about."""
+    return int(datetime.fromisoformat(letter["time"]).timestamp()) - BASE

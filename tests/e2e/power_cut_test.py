@@ -6,11 +6,10 @@ import os
 import random
 import time
 import unittest
-from datetime import datetime
 
 from e2e.disk import LoopDisk
 from e2e.harness import Fluxgate, wait_until
-from e2e.load import BASE, HttpSender, MqttSender, await_processed, check_readings, dead_letters, metric
+from e2e.load import HttpSender, MqttSender, await_processed, check_readings, dead_letters, metric, reading_of
 from e2e.quiet import SETTINGS, QuietDevices
 
 CUTS = int(os.environ.get("FLUXGATE_CUTS", "10"))
@@ -144,7 +143,7 @@ class PowerCut(unittest.TestCase):
     @staticmethod
     def refusals(api, device: str, least: set[int]) -> tuple[list[int]] | None:
         """The numbers of the readings that have a dead letter; nothing yet while some of `least` have none."""
-        found = [int(datetime.fromisoformat(letter["time"]).timestamp()) - BASE for letter in dead_letters(api, device)]
+        found = [reading_of(letter) for letter in dead_letters(api, device)]
         return (found,) if least <= set(found) else None
 
 
