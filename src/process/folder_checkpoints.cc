@@ -111,6 +111,14 @@ std::string file_name(Offset next) {
   return name;
 }
 
+/// `7 1b2c3d4e`: the number, and the CRC-32C of its digits.
+std::string generation_text(Generation generation) {
+  const std::string digits = std::to_string(generation.value);
+  char crc[16];
+  std::snprintf(crc, sizeof crc, " %08x\n", crc32c(std::as_bytes(std::span(digits))));
+  return digits + crc;
+}
+
 class FolderCheckpoints final : public Checkpoints {
  public:
   explicit FolderCheckpoints(fs::path folder) : folder_(std::move(folder)) {}
@@ -123,7 +131,7 @@ class FolderCheckpoints final : public Checkpoints {
     TRY(const File lock, locked(folder));
     TRY(const Generation last, generation_of(folder));
     const Generation mine{last.value + 1};
-    DO(replace_file(folder / "generation", std::to_string(mine.value) + "\n"));
+    DO(replace_file(folder / "generation", generation_text(mine)));
     return mine;
   }
 
@@ -201,8 +209,11 @@ class FolderCheckpoints final : public Checkpoints {
     if (::access(path.c_str(), F_OK) != 0) return Generation{};
     TRY(const std::string text, read_file(path));
     Generation generation;
-    const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), generation.value);
-    if (status != std::errc() || end == text.data()) return fail(ErrorCode::corrupt, path.string() + " is damaged");
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), generation.value);
+    // Printed again it must be what was read; files of the first versions have no checksum.
+    if (parsed.ec != std::errc() ||
+        (text != generation_text(generation) && text != std::to_string(generation.value) + "\n"))
+      return fail(ErrorCode::corrupt, path.string() + " is damaged");
     return generation;
   }
 

@@ -11,7 +11,7 @@ namespace flux::process {
 ///
 /// ```
 /// 0003/lock                              held while a file of the folder is replaced
-/// 0003/generation                        "7\n"
+/// 0003/generation                        "7 1b2c3d4e\n": the number, and the CRC-32C of its digits
 /// 0003/00000000000000008120.checkpoint
 ///   0   8  "FLUXCKPT"
 ///   8   4  format, 1                 little endian, as all that follows

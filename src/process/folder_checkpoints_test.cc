@@ -77,6 +77,31 @@ TEST_F(FolderCheckpointsTest, TellsEveryTruncationAndEveryFlippedByte) {
   EXPECT_EQ(checkpoints->read(kPartition, {9}).error().code, ErrorCode::corrupt) << "the name lies";
 }
 
+TEST_F(FolderCheckpointsTest, TellsEveryTruncationAndEveryFlippedBitOfTheGeneration) {
+  const auto checkpoints = open();
+  for (std::uint64_t i = 1; i <= 12; ++i) ASSERT_EQ(checkpoints->take_over(kPartition)->value, i);
+  const fs::path path = file("generation");
+  std::ifstream in(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const auto put = [&](const std::string& content) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+    return checkpoints->take_over(kPartition);
+  };
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    const auto refused = put(bytes.substr(0, size));
+    ASSERT_FALSE(refused) << size;
+    ASSERT_EQ(refused.error().code, ErrorCode::corrupt);
+    ASSERT_NE(refused.error().message.find("0003/generation is damaged"), std::string::npos) << refused.error().message;
+  }
+  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    std::string damaged = bytes;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    ASSERT_FALSE(put(damaged)) << bit;
+  }
+  EXPECT_EQ(put(bytes)->value, 13U);
+  EXPECT_EQ(put("20\n")->value, 21U) << "as the first versions wrote it";
+}
+
 TEST_F(FolderCheckpointsTest, SaysWhenTheFolderCannotBeMade) {
   std::ofstream(folder_ / "file") << "in the way";
   const auto refused = open_folder_checkpoints(folder_ / "file" / "checkpoints");

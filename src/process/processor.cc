@@ -88,6 +88,7 @@ Result<> Processor::recover() {
     DO(topics_[i]->recover(next_, topics_from_[i]));
     sinks_.add(*topics_[i]);
   }
+  if (found) follow_lost_topics();
   if (needs_.directory != nullptr) {
     registry_sink_ = std::make_unique<RegistrySink>(*needs_.directory);
     sinks_.add(*registry_sink_);
@@ -134,6 +135,28 @@ bool Processor::restore(const Checkpoint& checkpoint, Offset first_kept) {
   have_durable_ = true;
   topics_from_ = topics;
   return true;
+}
+
+void Processor::follow_lost_topics() {
+  bool lost = false;
+  for (std::size_t i = 0; i < topics_.size(); ++i) {
+    const auto info = needs_.bus.info(kTopics[i], partition_);
+    if (!info || topics_from_[i] <= info->end) continue;
+    log::warn("a topic lost outputs of processing", {{"topic", bus::to_string(kTopics[i])},
+                                                     {"partition", partition_},
+                                                     {"end", info->end},
+                                                     {"checkpoint", topics_from_[i]}});
+    topics_from_[i] = info->end;
+    lost = true;
+  }
+  if (!lost) return;
+  // What is published from now on lies before the places that the checkpoint names: a crash would not find it there.
+  const auto written = needs_.checkpoints.write(
+      partition_, generation_,
+      {.next = durable_next_, .data = pack(needs_.bus.partition_count(), topics_from_, state_)});
+  if (!written)
+    log::warn("a checkpoint could not be written: a crash before the next one may repeat outputs",
+              {{"partition", partition_}, {"reason", written.error()}});
 }
 
 // --- running -------------------------------------------------------------------------------------------------------

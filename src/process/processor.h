@@ -92,6 +92,8 @@ class Processor {
   };
 
   bool restore(const Checkpoint& checkpoint, Offset first_kept);
+  /// Has the checkpoint name places in topics that there are, after a power cut took the end of some.
+  void follow_lost_topics();
   Result<bool> fill();
   void count(const Outputs& outputs);
   void reached_end();

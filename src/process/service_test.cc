@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "bus/memory/memory_bus.h"
 #include "core/batch_builder.h"
@@ -233,6 +234,44 @@ TEST_F(ServiceTest, ALogThatLostItsTailGoesOnBehindWhatTheStoreKnows) {
   EXPECT_EQ(store->latest({.tenant = kTenant, .devices = {"device-7"}})->at(0).value, Value(77.0));
   EXPECT_EQ(directory->size(kTenant), 20U) << "the checkpoint still holds";
   end();
+}
+
+TEST_F(ServiceTest, ATopicThatLostItsTailGetsEachOutputOnceThroughACrashBeforeTheNextCheckpoint) {
+  begin();
+  for (int i = 0; i < 20; ++i) publish("device-" + std::to_string(i), i);
+  end();
+  bus = bus::memory::make_memory_bus(3);  // a power cut, and nothing was synced but the store and the checkpoints
+  begin();
+  for (int i = 20; i < 40; ++i) publish("device-" + std::to_string(i), i);
+  ASSERT_TRUE(live->wait([&] { return live->events.size() == 40; }));
+  end(false);
+  EXPECT_EQ(records(bus::Topic::device_events), 40U);
+  begin();
+  end();
+  EXPECT_EQ(records(bus::Topic::device_events), 40U) << "what was published after the loss is found again";
+}
+
+TEST_F(ServiceTest, ALogThatLostWhatItsTopicsSpeakOfGoesOnBehindThat) {
+  begin();
+  publish("device-1", 1);
+  ASSERT_TRUE(live->wait([&] { return live->events.size() == 2; }));
+  end(false);
+  // Of all files only the topic's were kept: nothing else knows of the readings.
+  const auto before = std::exchange(bus, bus::memory::make_memory_bus(3));
+  auto reader = before->reader(bus::Topic::device_events, partition("device-1"), {}).value();
+  for (bus::Record& record : reader->read(1 << 20).value())
+    bus->producer().publish(bus::Topic::device_events, partition("device-1"), std::move(record),
+                            [](Result<Offset> offset) { CHECK(offset.has_value()); });
+  store = store::memory::make_store();
+  begin();
+  publish("device-1", 2);
+  ASSERT_TRUE(live->wait([&] { return live->events.size() == 2; })) << "to a node that lost it the device is new";
+  end();
+  std::set<std::string> origins;
+  reader = bus->reader(bus::Topic::device_events, partition("device-1"), {}).value();
+  for (const bus::Record& record : reader->read(1 << 20).value())
+    origins.insert(record.payload->substr(0, record.payload->find(",\"time\"")));
+  EXPECT_EQ(origins.size(), 4U) << "neither left out for one of the same place, nor with its id";
 }
 
 TEST_F(ServiceTest, TakesChangesOfTheRegistryToTheirPartitions) {

@@ -3,6 +3,7 @@
 import http.client
 import json
 import threading
+from datetime import datetime
 
 import paho.mqtt.client as paho
 
@@ -28,11 +29,6 @@ class Sender(threading.Thread):
         self.acknowledged: set[int] = set()
         self.unknown: set[int] = set()  # refused or cut off: may or may not be kept
         self.refused = None  # what said no: status or reason code, and the words
-
-    def so_far(self) -> set[int]:
-        """What is acknowledged by now, while the thread runs."""
-        with self.changed:
-            return set(self.acknowledged)
 
     def readings(self) -> tuple[range, list[dict]]:
         numbers = range(self.next, self.next + self.BATCH)
@@ -147,11 +143,11 @@ def check_readings(test, api, device: str, acknowledged: set[int], unknown: set[
         points = answer["series"][0]["points"] if answer["series"] else []
         missing = acknowledged - {value for _, value in points}
         seen["missing"] = f"{len(missing)} of {len(acknowledged)}, from {min(missing, default=None)} to {max(missing, default=None)}"
-        return None if missing else points
+        return None if missing else (points,)  # in something that is true without any point too
 
     seen = {}
     try:
-        points = wait_until(stored, what=f"every acknowledged reading of {device}")
+        (points,) = wait_until(stored, what=f"every acknowledged reading of {device}")
     except AssertionError as error:
         raise AssertionError(f"{error}; missing: {seen.get('missing')}") from None
     numbers = [int(value) for _, value in points]
@@ -159,7 +155,38 @@ def check_readings(test, api, device: str, acknowledged: set[int], unknown: set[
     test.assertLessEqual(set(numbers), acknowledged | unknown)
     test.assertTrue(all(time == BASE + number for time, number in points))
 
-    windows = api.get("/api/v1/query", device=device, metric="n", window="1h", aggregate="count,sum", limit=100_000).json["series"][0]["points"]
+    answer = api.get("/api/v1/query", device=device, metric="n", window="1h", aggregate="count,sum", limit=100_000).json
+    windows = answer["series"][0]["points"] if answer["series"] else []
     test.assertEqual(sum(count for _, count, _ in windows), len(numbers))
     test.assertEqual(sum(total for _, _, total in windows), sum(numbers))
     return numbers
+
+
+def metric(api, name: str) -> float:
+    """Of all its labels together."""
+    lines = api.get("/metrics").body.decode().splitlines()
+    values = [float(line.rsplit(" ", 1)[1]) for line in lines if line.split(" ", 1)[0].split("{", 1)[0] == name]
+    assert values, f"there is no metric {name}"
+    return sum(values)
+
+
+def await_processed(api) -> None:
+    """Until everything that the log holds is in the store."""
+    wait_until(lambda: metric(api, "fluxgate_process_lag_records") == 0, what="processing at the end of the log")
+
+
+def dead_letters(api, device: str) -> list[dict]:
+    """All there are of the device, newest first."""
+    found, cursor = [], None
+    while True:
+        more = {"cursor": cursor} if cursor else {}
+        page = api.get("/api/v1/dead-letters", device=device, limit=1000, **more).json
+        found += page["dead_letters"]
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
+def reading_of(letter: dict) -> int:
+    """The number of the reading that a dead letter is about."""
+    return int(datetime.fromisoformat(letter["time"]).timestamp()) - BASE

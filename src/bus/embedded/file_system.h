@@ -24,8 +24,8 @@ class File {
   virtual Result<std::size_t> read(std::uint64_t at, void* out, std::size_t size) const = 0;
   /// Writes all pieces one after another from `at` on, or fails: then any part of it may have been written.
   virtual Result<> write(std::uint64_t at, std::span<const Piece> pieces) = 0;
-  /// Makes what was written durable (fdatasync). After a failure nothing is known of what was written since the last
-  /// success, and trying again would lie.
+  /// Makes what was written durable (fdatasync, and the file system is still taking writes after it). After a failure
+  /// nothing is known of what was written since the last success, and trying again would lie.
   virtual Result<> sync() = 0;
   virtual Result<> truncate(std::uint64_t size) = 0;
   /// Claims space for [at, at + size) and makes the file that long, so that a sync of later writes changes no sizes.

@@ -116,6 +116,64 @@ TEST(Damage, NoChangeOfAFileGivesAWrongValue) {
   }
 }
 
+TEST(Damage, EveryTruncationAndEveryBitOfASmallStore) {
+  FaultDisk disk;
+  Found truth;
+  {
+    const auto engine = must_open(disk);
+    std::vector<TestRows> groups;
+    for (int device = 0; device < 2; ++device) {
+      TestRows rows("d" + std::to_string(device), {{"f", ValueType::float64}, {"s", ValueType::string}});
+      for (std::int64_t i = 0; i < 6; ++i)
+        rows.row(i * kSecond, {static_cast<double>(i) / 4, "is " + std::to_string(i)});
+      groups.push_back(std::move(rows));
+    }
+    groups.push_back(TestRows("d2").row(1, {1.0}));
+    ASSERT_TRUE(engine->append({0}, {0}, *batch_of(groups)).has_value());
+    ASSERT_TRUE(engine->flush().has_value());
+    // A deletion that no merge has seen to yet: so the manifest has one.
+    SeriesSelector gone{.tenant = {1}};
+    gone.devices = {"d2"};
+    ASSERT_TRUE(engine->erase({0}, {1}, gone, {}).has_value());
+    ASSERT_TRUE(engine->flush().has_value());
+    truth = scan_all(*engine, {.tenant = {1}}).value();
+    ASSERT_EQ(truth.size(), 4U);
+  }
+  const auto files = disk.files();
+  const auto manifest = decode_manifest(files.at("store/MANIFEST")).value();
+  ASSERT_EQ(manifest.tombstones.size(), 1U);
+  ASSERT_EQ(files.size(), 2U) << "a manifest and a part: there are no other kinds";
+  for (const auto& [path, bytes] : files) {
+    const auto check = [&](std::string changed, const std::string& what) {
+      for (const auto& [other, good] : files) disk.put(other, good);
+      disk.put(path, std::move(changed));
+      Environment environment;
+      environment.files = &disk;
+      environment.background = false;
+      const auto engine = Engine::open("store", {}, environment);
+      if (engine) {
+        ASSERT_TRUE(path.ends_with(".part")) << what << ": a manifest that is not what was written was taken";
+        check_answers(**engine, truth, what);
+        SeriesSelector gone{.tenant = {1}};
+        gone.devices = {"d2"};
+        const auto found = scan_all(**engine, gone);
+        if (found) ASSERT_TRUE(found->empty()) << what << ": what was deleted is back";
+      } else {
+        ASSERT_EQ(engine.error().code, ErrorCode::corrupt) << what << ": " << engine.error().message;
+        ASSERT_FALSE(path.ends_with(".part")) << what << ": " << engine.error().message;
+      }
+    };
+    for (std::size_t size = 0; size < bytes.size() && !HasFailure(); ++size)
+      check(bytes.substr(0, size), path + " cut to " + std::to_string(size));
+    for (std::size_t bit = 0; bit < bytes.size() * 8 && !HasFailure(); ++bit) {
+      std::string changed = bytes;
+      changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ (1 << bit % 8));
+      check(std::move(changed),
+            path + " changed at byte " + std::to_string(bit / 8) + ", bit " + std::to_string(bit % 8));
+    }
+  }
+}
+
 TEST(Damage, AMissingPartIsReportedAndTheRestServed) {
   FaultDisk disk;
   {
