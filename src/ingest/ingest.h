@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ingest/admission.h"
+#include "ingest/commands.h"
 #include "ingest/config.h"
 #include "ingest/http/telemetry_endpoint.h"
 #include "ingest/metrics.h"
@@ -31,6 +32,7 @@ class IngestService final : public runtime::Service {
     registry::ConnectionLog& connection_log;
     metrics::Registry& metrics;
     http::TelemetryEndpoint::UserAccess users = nullptr;  ///< lets people send readings too; may stay empty
+    CommandPort* commands = nullptr;                      ///< commands to devices; may stay empty
   };
 
   /// All that is needed outlives the service, which is made and destroyed off the shards.
