@@ -15,6 +15,31 @@ struct JsonObject::Node : json {
 
 namespace {
 
+// Documents are copied and written by recursion.
+constexpr std::size_t kNesting = 100;
+
+/// How deep arrays and objects lie within each other: asked before text goes to a parser whose documents are copied and
+/// written by recursion. The text need not be JSON.
+std::size_t nesting(std::string_view text) {
+  std::size_t depth = 0;
+  std::size_t deepest = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      else if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
 const json* find(const json& object, std::string_view name) {
   const auto at = object.find(name);
   return at == object.end() || at->is_null() ? nullptr : &*at;
@@ -27,6 +52,9 @@ JsonObject::JsonObject(std::shared_ptr<const Node> root, const Node* node, std::
 
 Result<JsonObject> JsonObject::parse(std::string_view text, bool empty_allowed) {
   json value = json::object();
+  if (nesting(text) > kNesting)
+    return fail(ErrorCode::invalid_argument,
+                "the body nests arrays and objects deeper than " + std::to_string(kNesting) + " levels");
   if (!text.empty() || !empty_allowed) {
     try {
       value = json::parse(text);
