@@ -116,7 +116,8 @@ class Call:
 
 PROFILE = {"profile": "pump", "name": "Pump", "silent_after": "1s", "labels": {"kind": "pump"},
            "metrics": [{"name": "temperature", "type": "double", "unit": "°C", "min": -40, "max": 100},
-                       {"name": "mode", "type": "string"}]}
+                       {"name": "mode", "type": "string"}],
+           "commands": [{"name": "stop", "description": "Stops it."}, {"name": "set_speed", "example": {"rpm": 1200}}]}
 PUMP = {"device": "pump-1", "name": "Feed pump", "profile": "pump", "labels": {"site": "north"},
         "location": {"lat": 59.9, "lon": 10.7, "place": "Oslo"}}
 PANELS = {"panels": [{"id": "1", "kind": "chart"}]}

@@ -872,6 +872,13 @@ export interface components {
             min?: number | null;
             max?: number | null;
         };
+        /** @description A command that devices of the profile know: offered to people, and not checked against. */
+        ProfileCommand: {
+            name: string;
+            description?: string | null;
+            /** @description Of a payload; absent where it takes none. */
+            example?: unknown;
+        };
         /**
          * @example {
          *       "profile": "pump",
@@ -895,6 +902,7 @@ export interface components {
             metrics?: components["schemas"]["ProfileMetric"][];
             silent_after?: components["schemas"]["Duration"] | null;
             labels?: components["schemas"]["Labels"];
+            commands?: components["schemas"]["ProfileCommand"][];
         };
         /** @description `profile`, where given, equals the path's. */
         ProfileBody: {
@@ -903,6 +911,7 @@ export interface components {
             metrics?: components["schemas"]["ProfileMetric"][];
             silent_after?: components["schemas"]["Duration"] | null;
             labels?: components["schemas"]["Labels"];
+            commands?: components["schemas"]["ProfileCommand"][];
         };
         ConnectRequest: {
             device: components["schemas"]["DeviceId"];
