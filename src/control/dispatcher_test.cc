@@ -2,14 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <mutex>
-#include <thread>
 
+#include "net/test_client.h"
 #include "registry/test_registry.h"
 
 namespace flux::control {
 namespace {
+
+using net::eventually;
 
 constexpr TenantId kTenant{1};
 
@@ -29,14 +30,6 @@ class Mailbox final : public Link {
   std::mutex mutex_;
   std::vector<Command> got_;
 };
-
-bool eventually(const std::function<bool()>& holds) {
-  for (const Duration end = monotonic_now() + 20_s; monotonic_now() < end;) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // between two looks
-  }
-  return holds();
-}
 
 class Node {
  public:

@@ -10,6 +10,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from e2e.harness import LIMIT_S, Fluxgate, wait_until
+from e2e.websocket import WebSocket
 
 VERSIONS = ((paho.MQTTv311, "3.1.1"), (paho.MQTTv5, "5"))
 
@@ -336,6 +337,29 @@ class Commands(unittest.TestCase):
         command = self.send("pump-1", ttl="1h")
         self.assertEqual(self.api.delete("/api/v1/devices/pump-1").status, 204)
         self.assertEqual(self.reach(command, "cancelled")["reason"], "the device was deleted")
+
+    def test_live_subscribers_of_events_see_each_step(self):
+        pump = Device(self.flux, "pump-1", self.flux.device_token("pump-1"), acknowledge=False)
+        live = WebSocket(self.flux.http, "/api/v1/live", self.api.headers)
+        self.addCleanup(live.close)
+        live.send({"op": "subscribe", "id": 1, "events": True})
+        self.assertEqual(live.receive()["op"], "subscribed")
+
+        def step() -> str:
+            while True:
+                said = live.receive()
+                if said["op"] == "event" and said["event"]["type"] == "command":
+                    self.assertEqual(said["event"]["details"]["id"], command)
+                    return said["event"]["details"]["state"]
+
+        command = self.send("pump-1")
+        self.assertEqual([step(), step()], ["queued", "sent"])
+        message, _ = pump.next()
+        pump.acknowledge(message)
+        self.assertEqual(step(), "delivered")
+        pump.answer(command, {"status": "succeeded"})
+        self.assertEqual(step(), "succeeded")
+        pump.close()
 
     def test_metrics_count_them(self):
         self.flux.device_token("pump-1")
