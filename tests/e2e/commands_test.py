@@ -2,6 +2,7 @@
 
 import json
 import queue
+import subprocess
 import threading
 import unittest
 
@@ -9,7 +10,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from e2e.harness import LIMIT_S, Fluxgate, wait_until
+from e2e.harness import BINARY, LIMIT_S, Fluxgate, wait_until
 from e2e.websocket import WebSocket
 
 VERSIONS = ((paho.MQTTv311, "3.1.1"), (paho.MQTTv5, "5"))
@@ -359,6 +360,25 @@ class Commands(unittest.TestCase):
         self.assertEqual(step(), "delivered")
         pump.answer(command, {"status": "succeeded"})
         self.assertEqual(step(), "succeeded")
+        pump.close()
+
+    def test_the_command_line_prints_the_states_as_they_come(self):
+        pump = Device(self.flux, "pump-1", self.flux.device_token("pump-1"), acknowledge=False)
+        command = subprocess.Popen([BINARY, "command", "send", "pump-1", "set_speed", '{"rpm":1200}', "--data-dir", self.flux.data_dir],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        message, said = pump.next()
+        self.assertEqual(said["payload"], {"rpm": 1200})
+        lines = iter(command.stdout.readline, "")
+        seen = next(line.split()[0] for line in lines if not line.startswith("queued"))  # it may have been sent before the first look
+        self.assertEqual(seen, "sent")
+        pump.acknowledge(message)
+        self.assertEqual(next(lines).split()[0], "delivered")
+        pump.answer(said["id"], {"status": "succeeded", "result": {"rpm": 1200}})
+        self.assertRegex(next(lines), r'^succeeded +\S+Z  {"rpm":1200}$')
+        self.assertEqual(command.wait(LIMIT_S), 0)
+        command.stdout.close()
+        wrong = subprocess.run([BINARY, "command", "send", "nobody", "go", "--data-dir", self.flux.data_dir], capture_output=True, text=True, timeout=LIMIT_S)
+        self.assertEqual((wrong.returncode, wrong.stderr.strip()), (1, "fluxgate: device: there is no device `nobody`"))
         pump.close()
 
     def test_metrics_count_them(self):
