@@ -48,6 +48,18 @@ struct PublishOptions {
 };
 int publish(const PublishOptions& options);
 
+struct CommandSendOptions {
+  ConnectionOptions connection;
+  std::string device;
+  std::string name;
+  std::optional<std::string> payload;  ///< JSON
+  std::optional<std::string> ttl;
+  bool one_way = false;
+  bool json = false;
+};
+/// Prints the command's states as they come; 0 when it succeeded (one way: was delivered), else 1.
+int command_send(const CommandSendOptions& options);
+
 struct QueryOptions {
   ConnectionOptions connection;
   std::vector<std::string> devices;

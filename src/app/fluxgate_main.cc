@@ -136,6 +136,19 @@ int main(int argc, char** argv) {
     status = publish(publish_options);
   });
 
+  CommandSendOptions send_options;
+  CLI::App* command_command = app.add_subcommand("command", "Tell devices what to do");
+  command_command->require_subcommand(1);
+  CLI::App* send_command = command_command->add_subcommand("send", "Send a command and print its states as they come");
+  add_connection(*send_command, send_options.connection);
+  send_command->add_option("device", send_options.device, "The device's id")->required();
+  send_command->add_option("name", send_options.name, "The command, such as set_speed")->required();
+  send_command->add_option("payload", send_options.payload, "JSON, such as '{\"rpm\":1200}'");
+  send_command->add_option("--ttl", send_options.ttl, "How long it is worth carrying out, such as 5m");
+  send_command->add_flag("--one-way", send_options.one_way, "Wait for no answer: delivered is the end");
+  send_command->add_flag("--json", send_options.json, "Print the command as JSON when it is finished");
+  send_command->callback([&] { status = command_send(send_options); });
+
   QueryOptions query_options;
   CLI::App* query_command = app.add_subcommand("query", "Print readings or windows of them");
   add_connection(*query_command, query_options.connection);

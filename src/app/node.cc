@@ -6,6 +6,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "app/command_bridge.h"
 #include "app/disk_watch.h"
 #include "app/edge_service.h"
 #include "app/http_service.h"
@@ -14,6 +15,7 @@
 #include "auth/accounts.h"
 #include "auth/credentials.h"
 #include "bus/embedded/embedded_bus.h"
+#include "control/dispatcher.h"
 #include "gateway/documented.h"
 #include "gateway/gateway.h"
 #include "ingest/ingest.h"
@@ -59,6 +61,8 @@ struct Node::Impl {
   std::unique_ptr<registry::EmbeddedRegistry> registry;
   std::unique_ptr<auth::Accounts> accounts;
   std::unique_ptr<auth::Credentials> credentials;
+  std::unique_ptr<control::Dispatcher> commands;
+  std::unique_ptr<CommandBridge> command_bridge;
   auth::OpenDeviceAuthenticator open_authenticator;
   std::unique_ptr<bus::Bus> bus;
   std::unique_ptr<store::TimeSeriesStore> store;
@@ -139,6 +143,9 @@ Result<> Node::Impl::open_stores() {
   TRY(registry, registry::EmbeddedRegistry::open(*database, directory, workers, metrics));
   TRY(credentials, auth::Credentials::open(*database, *registry, directory, metrics));
   TRY(accounts, auth::Accounts::open(*database, hashing, data, settings.auth));
+  TRY(commands, control::Dispatcher::open({*database, directory, shards, metrics}, settings.control));
+  registry->on_device_removed(
+      [this](TenantId tenant, const std::string& device) { commands->device_removed(tenant, device); });
   TRY(bus, bus::embedded::open(data / "log", settings.bus, metrics));
   TRY(store, store::engine::open(data / "series", settings.store, metrics));
   TRY(checkpoints, process::open_folder_checkpoints(data / "checkpoints"));
@@ -169,6 +176,7 @@ void Node::Impl::compose() {
   };
   hub = std::make_unique<stream::Hub>(shards, settings.stream, metrics, std::move(snapshots), &connection_log);
   live = std::make_unique<LiveBridge>(*hub, directory);
+  command_bridge = std::make_unique<CommandBridge>(*commands, *hub);
   process =
       std::make_unique<process::Service>(process::Service::Parts{shards, workers, *bus, *store, *checkpoints, directory,
                                                                  *registry, live.get(), metrics, health},
@@ -176,7 +184,8 @@ void Node::Impl::compose() {
   ingest = std::make_unique<ingest::IngestService>(
       settings.ingest,
       ingest::IngestService::Needs{shards, *bus, directory, authenticator(), connection_log, metrics,
-                                   [this](net::HttpRequest& request) { return people_may_send(request); }});
+                                   [this](net::HttpRequest& request) { return people_may_send(request); },
+                                   command_bridge.get()});
   catalog = std::make_unique<query::RegistryCatalog>(directory);
   const store::QueryLimits limits{.max_series = settings.query.max_series, .max_points = settings.query.max_points};
   auto executor = std::make_shared<const query::Executor>(*store, *catalog, limits);
@@ -189,8 +198,8 @@ void Node::Impl::compose() {
           folder->path(), open_mode()},
       settings.self, demo);
   gateway = std::make_unique<gateway::Gateway>(
-      gateway::Gateway::Services{*registry, *accounts, *credentials, *bus, *store, std::move(executor), *hub, workers,
-                                 query_workers, metrics, health, edge.get(), [this] { return status(); },
+      gateway::Gateway::Services{*registry, *accounts, *credentials, *commands, *bus, *store, std::move(executor), *hub,
+                                 workers, query_workers, metrics, health, edge.get(), [this] { return status(); },
                                  [this] { return ingest->mqtt_address().value_or(net::Address{}).port; }},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
   ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()));
@@ -200,6 +209,7 @@ void Node::Impl::compose() {
 
   // What a role stands for in this process, in the order of the table of roles.
   services.add(*process);
+  services.add(*commands);
   if (roles.has(RoleId::ingest)) services.add(*ingest);
   if (roles.has(RoleId::gateway)) services.add(*http);
   if (roles.has(RoleId::edge)) services.add(*edge);

@@ -33,6 +33,7 @@ void Settings::bind(config::Registry& registry) {
   registry.add("query", query);
   registry.add("stream", stream);
   registry.add("auth", auth);
+  registry.add("control", control);
   registry.add("self", self);
   registry.add("log", log);
 }

@@ -7,6 +7,7 @@
 #include "auth/accounts.h"
 #include "bus/embedded/config.h"
 #include "config/registry.h"
+#include "control/config.h"
 #include "core/result.h"
 #include "edge/own_readings.h"
 #include "ingest/config.h"
@@ -93,6 +94,7 @@ struct Settings {
   stream::Config stream;
   QueryConfig query;
   auth::Config auth;
+  control::Config control;
   edge::SelfConfig self;
 
   /// Binds all of it, under the rooms' names.

@@ -16,6 +16,7 @@ std::optional<Role> role_from(std::string_view text);
 enum class Permission : std::uint8_t {
   read,            ///< devices, readings, events, dashboards
   send,            ///< telemetry in the name of any device
+  control,         ///< commands to devices
   manage_devices,  ///< devices and profiles
   manage_dashboards,
   manage_credentials,  ///< device tokens, ingest keys
@@ -29,9 +30,10 @@ struct PermissionRow {
 };
 
 /// The whole policy: the only place that says who may do what.
-inline constexpr std::array<PermissionRow, 6> kPermissions{{
+inline constexpr std::array<PermissionRow, 7> kPermissions{{
     {Permission::read, "read", Role::viewer},
     {Permission::send, "send", Role::operator_},
+    {Permission::control, "control", Role::operator_},
     {Permission::manage_devices, "manage_devices", Role::operator_},
     {Permission::manage_dashboards, "manage_dashboards", Role::operator_},
     {Permission::manage_credentials, "manage_credentials", Role::administrator},

@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "edge/demo/site.h"
+#include "edge/demo/demo_site.h"
 #include "edge/machine_probe.h"
 #include "registry/model.h"
 
@@ -109,6 +109,85 @@ TEST(DemoSite, TheSameMomentIsTheSameStory) {
     ASSERT_EQ(once.size(), again.size());
     for (std::size_t i = 0; i < once.size(); ++i) EXPECT_EQ(once[i].value, again[i].value);
   }
+}
+
+demo::SiteDevice first_of(demo::Kind kind) {
+  for (auto& device : demo::devices())
+    if (device.kind == kind) return device;
+  return {};
+}
+
+double reading(const std::vector<demo::SiteReading>& readings, std::string_view metric) {
+  for (const auto& one : readings)
+    if (one.metric == metric) return std::get<double>(one.value);
+  return -1;
+}
+
+TEST(DemoCommands, ChangeWhatIsReported) {
+  const Time time{1'767'268'800'000'000'000};  // noon
+  const auto pump = first_of(demo::pump);
+  const auto stopped = demo::carry_out(pump, {}, "stop", "null", time);
+  ASSERT_TRUE(stopped.succeeded) << stopped.reason;
+  EXPECT_EQ(reading(demo::report(pump, time, stopped.controls), "flow"), 0);
+  demo::Controls running;
+  running.running = true;
+  const auto slow = demo::carry_out(pump, running, "set_speed", R"({"rpm":600})", time);
+  ASSERT_TRUE(slow.succeeded) << slow.reason;
+  EXPECT_NEAR(reading(demo::report(pump, time, slow.controls), "speed"), 600, 50);
+  const auto free = demo::carry_out(pump, slow.controls, "automatic", "null", time);
+  EXPECT_FALSE(free.controls.speed || free.controls.running);
+
+  const auto roof = first_of(demo::inverter);
+  const auto limited = demo::carry_out(roof, {}, "limit_power", R"({"kw":1})", time);
+  if (limited.succeeded) EXPECT_LE(reading(demo::report(roof, time, limited.controls), "power"), 1);
+
+  const auto room = first_of(demo::cold_room);
+  demo::Controls colder;
+  colder.target = -25;
+  colder.target_before = demo::usual_target(room);
+  colder.target_set = time;
+  const double before = reading(demo::report(room, time, colder), "temperature");
+  EXPECT_NEAR(before, reading(demo::report(room, time), "temperature"), 0.01);
+  const double after = reading(demo::report(room, time + 30_min, colder), "temperature");
+  EXPECT_NEAR(after - reading(demo::report(room, time + 30_min), "temperature"), -25 - colder.target_before, 0.1);
+}
+
+TEST(DemoCommands, FailWithAReason) {
+  const Time time{1'767'268'800'000'000'000};
+  const auto pump = first_of(demo::pump);
+  EXPECT_EQ(demo::carry_out(pump, {}, "fly", "null", time).reason,
+            "this device knows start, stop, set_speed, automatic");
+  EXPECT_EQ(demo::carry_out(pump, {}, "set_speed", R"({"rpm":9000})", time).reason,
+            "rpm is out of range: 300 to 3000 rpm");
+  EXPECT_EQ(demo::carry_out(pump, {}, "set_speed", "null", time).reason, "expected rpm: a number from 300 to 3000 rpm");
+  // Within a day something stands in the way of most devices, and most of the time nothing does.
+  int failed = 0;
+  int done = 0;
+  for (const auto& device : demo::devices()) {
+    const auto known = demo::known_commands(static_cast<demo::Kind>(device.kind));
+    for (int minute = 0; minute < 24 * 60; minute += 5) {
+      const Time then{time.ns + minute * 60'000'000'000LL};
+      const auto outcome = demo::carry_out(device, {}, known.front().name,
+                                           known.front().example.empty() ? "null" : known.front().example, then);
+      outcome.succeeded ? ++done : ++failed;
+      EXPECT_EQ(outcome.succeeded, outcome.reason.empty());
+      EXPECT_GT(outcome.takes.ns, 0);
+    }
+  }
+  EXPECT_GT(failed, 100);
+  EXPECT_GT(done, 10 * failed / 3);
+}
+
+TEST(DemoCommands, AreReadAndAnsweredAsTheyAreSpelled) {
+  const auto told =
+      demo::read_command(R"({"id":"a","name":"set_speed","payload":{"rpm":1},"expires":"2026-01-01T00:00:00Z"})");
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->payload, R"({"rpm":1})");
+  EXPECT_FALSE(demo::read_command("{}"));
+  EXPECT_EQ(demo::answer({.takes = 1_s, .succeeded = true, .result = R"({"rpm":1})", .reason = {}, .controls = {}}),
+            R"({"result":{"rpm":1},"status":"succeeded"})");
+  EXPECT_EQ(demo::answer({.takes = 1_s, .succeeded = false, .result = "null", .reason = "no", .controls = {}}),
+            R"({"reason":"no","status":"failed"})");
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace mqtt = wire::mqtt;
 constexpr std::uint16_t kKeepAliveSeconds = 60;
 constexpr Duration kFirstBackoff = 100_ms;
 constexpr Duration kLongestBackoff = 5_s;
-constexpr std::size_t kMaxPacket = 64 << 10;  // a server sends this client nothing but acknowledgements
+constexpr std::size_t kMaxPacket = 1 << 20;
 
 log::Throttle refused_throttle(1_min);
 
@@ -126,15 +126,42 @@ std::size_t MqttSender::on_data(net::TcpConnection&, std::span<const std::byte> 
       }
       connected_ = true;
       backoff_ = kFirstBackoff;
+      if (!options_.subscribe.empty()) {
+        if (++next_packet_id_ == 0) next_packet_id_ = 1;
+        std::string out;
+        mqtt::encode(mqtt::Subscribe{.packet_id = next_packet_id_, .filters = {{options_.subscribe, {.qos = 1}}}},
+                     mqtt::Version::v3_1_1, {}, out);
+        connection_->write(out);
+      }
       for (Message& message : unacknowledged_) send(message, message.sent);
     } else if ((*frame)->type == mqtt::PacketType::puback) {
       const auto ack = mqtt::decode_ack(**frame, mqtt::Version::v3_1_1, properties);
       if (!ack) continue;
       const auto at = std::ranges::find(unacknowledged_, ack->packet_id, &Message::packet_id);
       if (at != unacknowledged_.end()) unacknowledged_.erase(at);
+    } else if ((*frame)->type == mqtt::PacketType::suback) {
+      const auto answer = mqtt::decode_suback(**frame, mqtt::Version::v3_1_1, properties);
+      if (!answer || mqtt::is_error(answer->reasons.front())) {
+        fail("the subscription to " + options_.subscribe + " was refused");
+        return data.size();
+      }
+    } else if ((*frame)->type == mqtt::PacketType::publish) {
+      take(**frame);
     }
   }
   return used;
+}
+
+void MqttSender::take(const mqtt::Frame& frame) {
+  mqtt::Properties properties;
+  const auto message = mqtt::decode_publish(frame, mqtt::Version::v3_1_1, properties);
+  if (!message) return fail(message.error().message);
+  if (options_.on_message)
+    options_.on_message({reinterpret_cast<const char*>(message->payload.data()), message->payload.size()});
+  if (message->qos == 0 || connection_ == nullptr) return;
+  std::string out;
+  mqtt::encode_puback(message->packet_id, out);
+  connection_->write(out);
 }
 
 void MqttSender::on_closed(net::TcpConnection&, net::CloseReason) {

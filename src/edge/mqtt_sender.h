@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,11 +12,13 @@
 #include "net/tcp.h"
 #include "runtime/async.h"
 #include "runtime/shard.h"
+#include "wire/mqtt/decode.h"
 
 namespace flux::edge {
 
 /// Sends readings the way any device does: an MQTT 3.1.1 client with QoS 1 that connects again by itself and then
-/// repeats what was not acknowledged. Lives on one shard; made by `make_shared`.
+/// repeats what was not acknowledged. Takes messages too, where it subscribes. Lives on one shard; made by
+/// `make_shared`.
 class MqttSender final : public net::TcpHandler, public std::enable_shared_from_this<MqttSender> {
  public:
   struct Options {
@@ -24,6 +27,8 @@ class MqttSender final : public net::TcpHandler, public std::enable_shared_from_
     std::string user_name;
     std::string password;
     std::size_t max_waiting = 1'000;  ///< messages kept while they cannot be sent; then the oldest go
+    std::string subscribe = {};       ///< a topic filter, with QoS 1; empty: none
+    std::function<void(std::string_view payload)> on_message = nullptr;  ///< before its PUBACK is written
   };
 
   MqttSender(runtime::Shard& shard, net::TcpClient& client, Options options);
@@ -55,6 +60,7 @@ class MqttSender final : public net::TcpHandler, public std::enable_shared_from_
   void retry_later();
   void send(Message& message, bool again);
   void fail(std::string_view why);
+  void take(const wire::mqtt::Frame& frame);
 
   runtime::Shard& shard_;
   net::TcpClient& client_;

@@ -12,6 +12,7 @@ Gateway::Gateway(const Services& s, auth::Mode mode, QueryRunOptions query_optio
       auth_(s.accounts, mode),
       registry_(s.registry, s.store, s.workers),
       credentials_(s.credentials, s.registry, s.mqtt_port),
+      commands_(s.commands),
       query_(s.executor, s.bus, s.query_workers, query_options),
       system_(s.health, s.metrics, s.workers, s.status, s.demo),
       live_(s.hub, s.accounts) {}
@@ -29,6 +30,7 @@ void Gateway::mount(net::Router& router) {
   auth_.mount(open, api);
   registry_.mount(api);
   credentials_.mount(api);
+  commands_.mount(api);
   query_.mount(api);
   system_.mount(open, api, root);
   live_.mount(api);

@@ -5,6 +5,7 @@
 
 #include "gateway/live/live_routes.h"
 #include "gateway/rest/auth_routes.h"
+#include "gateway/rest/command_routes.h"
 #include "gateway/rest/credential_routes.h"
 #include "gateway/rest/query_routes.h"
 #include "gateway/rest/registry_routes.h"
@@ -19,6 +20,7 @@ class Gateway {
     registry::Registry& registry;
     auth::Accounts& accounts;
     auth::Credentials& credentials;
+    control::Commands& commands;
     bus::Bus& bus;
     const store::TimeSeriesStore& store;
     std::shared_ptr<const query::Executor> executor;
@@ -42,6 +44,7 @@ class Gateway {
   AuthRoutes auth_;
   RegistryRoutes registry_;
   CredentialRoutes credentials_;
+  CommandRoutes commands_;
   QueryRoutes query_;
   SystemRoutes system_;
   LiveRoutes live_;

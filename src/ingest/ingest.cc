@@ -42,7 +42,7 @@ Async<void> IngestService::start() {
   if (!config_.mqtt.enabled) co_return {};
   // Kept even when it cannot listen: a server is destroyed off the shards, with this service.
   mqtt_ = std::make_unique<mqtt::Endpoint>(needs_.shards, shards_, config_.mqtt, metrics_, needs_.authenticator,
-                                           sign_in_, needs_.connection_log);
+                                           sign_in_, needs_.connection_log, needs_.commands);
   CO_DO(mqtt_->listen());
   co_return {};
 }

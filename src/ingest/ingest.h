@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ingest/admission.h"
+#include "ingest/commands.h"
 #include "ingest/config.h"
 #include "ingest/http/telemetry_endpoint.h"
 #include "ingest/metrics.h"
@@ -32,6 +33,7 @@ class IngestService final : public runtime::Service {
     metrics::Registry& metrics;
     http::TelemetryEndpoint::UserAccess users = nullptr;  ///< lets people send readings too; may stay empty
     SignIn::Clock clock = monotonic_now;                  ///< for slowing down guesses
+    CommandPort* commands = nullptr;                      ///< commands to devices; may stay empty
   };
 
   /// All that is needed outlives the service, which is made and destroyed off the shards.

@@ -15,6 +15,7 @@ struct Metrics {
         refused_payload(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "payload"}})),
         refused_topic(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "topic"}})),
         refused_device(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "not_authorized"}})),
+        refused_answers(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "answer"}})),
         refused_busy(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "busy"}})),
         sign_in_refused_mqtt(r.counter("fluxgate_ingest_sign_ins_refused_total", kSignIns, {{"protocol", "mqtt"}})),
         sign_in_refused_http(r.counter("fluxgate_ingest_sign_ins_refused_total", kSignIns, {{"protocol", "http"}})),
@@ -41,6 +42,7 @@ struct Metrics {
                                  "MQTT sessions ended by another of the same client identifier.")),
         mqtt_retain_not_kept(r.counter("fluxgate_ingest_mqtt_retain_not_kept_total",
                                        "MQTT 3.1.1 messages with the retain flag: taken as readings, not retained.")),
+        mqtt_commands(r.counter("fluxgate_ingest_mqtt_commands_total", "Commands written to MQTT connections.")),
         mqtt_delivered(r.counter("fluxgate_ingest_mqtt_delivered_total", "Messages sent to MQTT subscribers.")),
         mqtt_undelivered(r.counter("fluxgate_ingest_mqtt_undelivered_total",
                                    "Messages not sent to MQTT subscribers that read too slowly.")) {}
@@ -53,14 +55,14 @@ struct Metrics {
   static constexpr const char* kRefused = "Values (or whole messages) refused before acknowledgement.";
 
   metrics::Counter &readings_mqtt, &readings_http, &messages_mqtt, &messages_http;
-  metrics::Counter &refused_values, &refused_payload, &refused_topic, &refused_device, &refused_busy;
+  metrics::Counter &refused_values, &refused_payload, &refused_topic, &refused_device, &refused_answers, &refused_busy;
   metrics::Counter &sign_in_refused_mqtt, &sign_in_refused_http, &sign_in_throttled_mqtt, &sign_in_throttled_http;
   metrics::Counter& batches;
   metrics::Histogram &batch_readings, &durable_seconds;
   metrics::Counter &retries, &failures, &pauses;
   metrics::Gauge &pending_bytes, &mqtt_connections;
   metrics::Counter &mqtt_connects, &mqtt_connects_refused, &mqtt_protocol_errors, &mqtt_timeouts, &mqtt_takeovers;
-  metrics::Counter &mqtt_retain_not_kept, &mqtt_delivered, &mqtt_undelivered;
+  metrics::Counter &mqtt_retain_not_kept, &mqtt_commands, &mqtt_delivered, &mqtt_undelivered;
 };
 
 }  // namespace flux::ingest

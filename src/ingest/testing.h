@@ -58,6 +58,63 @@ class FakeAuthenticator final : public auth::DeviceAuthenticator {
   std::function<void(const auth::IdentityPtr&)> revoked_;
 };
 
+/// Hands out what the test gives it, and notes what devices say.
+class FakeCommands final : public CommandPort {
+ public:
+  std::unique_ptr<Feed> subscribe(TenantId, std::string device, std::function<void(CommandMessage)> receive) override {
+    const std::lock_guard lock(mutex_);
+    receivers_[device] = std::move(receive);
+    return std::make_unique<Ending>(*this, device);
+  }
+  void received(TenantId, const std::string& device, const std::string& id) override { note("received", device, id); }
+  void refused(TenantId, const std::string& device, const std::string& id, bool had,
+               const std::string& reason) override {
+    note(had ? "refused by the device" : "refused", device, id + ": " + reason);
+  }
+  void answered(TenantId, const std::string& device, const std::string& id, CommandAnswer answer,
+                std::function<void(const Result<>&)> done) override {
+    note(answer.succeeded ? "succeeded" : "failed", device,
+         id + " " + answer.result.value_or("-") + (answer.reason.empty() ? "" : " " + answer.reason));
+    done(outcome);
+  }
+  void give(const std::string& device, const std::string& id, bool again = false) {
+    std::function<void(CommandMessage)> receive;
+    {
+      const std::lock_guard lock(mutex_);
+      receive = receivers_[device];
+    }
+    ASSERT_TRUE(receive) << device << " does not subscribe";
+    receive({.id = id, .name = "go", .payload = "{}", .expires = wall_now() + 1_h, .again = again, .response = true});
+  }
+  bool subscribed(const std::string& device) {
+    const std::lock_guard lock(mutex_);
+    return receivers_.contains(device);
+  }
+  std::vector<std::string> notes() {
+    const std::lock_guard lock(mutex_);
+    return notes_;
+  }
+  Result<> outcome;  ///< of answers
+
+ private:
+  struct Ending final : Feed {
+    Ending(FakeCommands& commands, std::string device) : commands_(commands), device_(std::move(device)) {}
+    ~Ending() override {
+      const std::lock_guard lock(commands_.mutex_);
+      commands_.receivers_.erase(device_);
+    }
+    FakeCommands& commands_;
+    std::string device_;
+  };
+  void note(const std::string& what, const std::string& device, const std::string& rest) {
+    const std::lock_guard lock(mutex_);
+    notes_.push_back(what + " " + device + " " + rest);
+  }
+  std::mutex mutex_;
+  std::map<std::string, std::function<void(CommandMessage)>> receivers_;
+  std::vector<std::string> notes_;
+};
+
 /// A node's ingest with a log in memory, on real sockets.
 class Node {
  public:
@@ -69,7 +126,7 @@ class Node {
     directory.ensure({1}, "pump-2");
     shards.start();
     service = std::make_unique<IngestService>(
-        config, IngestService::Needs{shards, *bus, directory, authenticator, log, metrics});
+        config, IngestService::Needs{shards, *bus, directory, authenticator, log, metrics, nullptr, &commands});
     service->mount(router.group("/api/v1"));
     net::HttpOptions options;
     options.tcp.linger_time = 100_ms;
@@ -124,6 +181,7 @@ class Node {
   registry::Directory directory;
   FakeAuthenticator authenticator;
   registry::ConnectionLog log;
+  FakeCommands commands;
   metrics::Registry metrics;
   runtime::Shards shards;
   net::Router router;

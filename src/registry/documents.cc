@@ -67,6 +67,25 @@ std::vector<ProfileMetric> metrics_of(const Json& json) {
   return metrics;
 }
 
+Json to_json(const std::vector<ProfileCommand>& commands) {
+  Json json = Json::array();
+  for (const ProfileCommand& command : commands) {
+    json.push_back(
+        {{"name", command.name}, {"description", optional(command.description)}, {"example", command.example}});
+  }
+  return json;
+}
+
+std::vector<ProfileCommand> commands_of(const Json& json) {
+  std::vector<ProfileCommand> commands;
+  for (const Json& item : json) {
+    commands.push_back({.name = item.at("name").get<std::string>(),
+                        .description = optional_text(item.at("description")),
+                        .example = item.at("example").get<std::string>()});
+  }
+  return commands;
+}
+
 template <class Read>
 auto reading(std::string_view what, std::string_view text, Read read) -> Result<decltype(read(Json()))> {
   try {
@@ -83,6 +102,11 @@ Result<Labels> read_labels(std::string_view json) { return reading("labels", jso
 
 std::string write_metrics(const std::vector<ProfileMetric>& metrics) { return dump(to_json(metrics)); }
 Result<std::vector<ProfileMetric>> read_metrics(std::string_view json) { return reading("metrics", json, metrics_of); }
+
+std::string write_commands(const std::vector<ProfileCommand>& commands) { return dump(to_json(commands)); }
+Result<std::vector<ProfileCommand>> read_commands(std::string_view json) {
+  return reading("commands", json, commands_of);
+}
 
 std::string write_fields(const KnownFields& fields) {
   Json json = Json::array();
@@ -113,6 +137,7 @@ std::string write_profile(const Profile& profile) {
                {"metrics", to_json(profile.metrics)},
                {"silent_after_ns", profile.silent_after ? Json(profile.silent_after->ns) : Json(nullptr)},
                {"labels", to_json(profile.labels)},
+               {"commands", to_json(profile.commands)},
                {"version", profile.version}});
 }
 
@@ -125,6 +150,8 @@ Result<Profile> read_profile(std::string_view text) {
     const Json& silent_after = json.at("silent_after_ns");
     if (!silent_after.is_null()) profile.silent_after = Duration{silent_after.get<std::int64_t>()};
     profile.labels = labels_of(json.at("labels"));
+    // Changes that were written before profiles had commands.
+    if (json.contains("commands")) profile.commands = commands_of(json.at("commands"));
     profile.version = json.at("version").get<std::uint64_t>();
     return profile;
   });

@@ -16,6 +16,9 @@ Result<Labels> read_labels(std::string_view json);
 std::string write_metrics(const std::vector<ProfileMetric>& metrics);
 Result<std::vector<ProfileMetric>> read_metrics(std::string_view json);
 
+std::string write_commands(const std::vector<ProfileCommand>& commands);
+Result<std::vector<ProfileCommand>> read_commands(std::string_view json);
+
 std::string write_fields(const KnownFields& fields);
 Result<KnownFields> read_fields(std::string_view json);
 

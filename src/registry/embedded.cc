@@ -67,8 +67,8 @@ Result<> Embedded::load() {
 
   std::vector<std::int64_t> unused;
   DO(database_.read([&](Session& session) -> Result<> {
-    DO(session.each("SELECT tenant, profile, name, metrics, silent_after_ns, labels, version FROM profiles", {},
-                    [&](const store::Row& row) -> Result<> {
+    DO(session.each("SELECT tenant, profile, name, metrics, silent_after_ns, labels, version, commands FROM profiles",
+                    {}, [&](const store::Row& row) -> Result<> {
                       Profile profile;
                       profile.id = row.text(1);
                       profile.name = row.optional_text(2);
@@ -76,6 +76,7 @@ Result<> Embedded::load() {
                       if (!row.is_null(4)) profile.silent_after = Duration{row.integer(4)};
                       TRY(profile.labels, read_labels(row.text(5)));
                       profile.version = static_cast<std::uint64_t>(row.integer(6));
+                      TRY(profile.commands, read_commands(row.text(7)));
                       directory_.put_profile({static_cast<std::uint32_t>(row.integer(0))},
                                              std::make_shared<const Profile>(std::move(profile)));
                       return {};

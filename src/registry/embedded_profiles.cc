@@ -18,6 +18,8 @@ namespace {
 constexpr std::size_t kTextBytes = 256;
 constexpr std::size_t kUnitBytes = 64;
 constexpr std::size_t kMetricLimit = 1'000;
+constexpr std::size_t kCommandLimit = 100;
+constexpr std::size_t kExampleBytes = 4'096;
 constexpr std::size_t kDocumentBytes = std::size_t{1} << 20;
 
 Result<> check_text(const std::optional<std::string>& text, std::size_t limit, const std::string& field) {
@@ -71,6 +73,25 @@ Result<> check_profile(Profile& profile) {
     return fail(ErrorCode::invalid_argument, "expected a duration between 1s and ten years", "silent_after");
   }
   TRY(profile.labels, check_labels(std::move(profile.labels)));
+  if (profile.commands.size() > kCommandLimit) {
+    return fail(ErrorCode::invalid_argument, "a profile has at most " + std::to_string(kCommandLimit) + " commands",
+                "commands");
+  }
+  std::set<std::string_view> commands;
+  for (std::size_t i = 0; i < profile.commands.size(); ++i) {
+    ProfileCommand& command = profile.commands[i];
+    const std::string path = "commands[" + std::to_string(i) + "]";
+    DO(check_metric_name(command.name, path + ".name"));
+    if (command.description && command.description->empty()) command.description.reset();
+    DO(check_text(command.description, kTextBytes, path + ".description"));
+    if (command.example.size() > kExampleBytes) {
+      return fail(ErrorCode::invalid_argument, "at most " + std::to_string(kExampleBytes) + " bytes are allowed",
+                  path + ".example");
+    }
+    if (!commands.insert(command.name).second) {
+      return fail(ErrorCode::invalid_argument, "command `" + command.name + "` stands there twice", path + ".name");
+    }
+  }
   return {};
 }
 
@@ -131,12 +152,12 @@ Result<ProfilePtr> Embedded::write_profile_row(Session& session, TenantId tenant
   std::optional<std::int64_t> silent_after;
   if (profile.silent_after) silent_after = profile.silent_after->ns;
   DO(
-      session.run("INSERT INTO profiles (tenant, profile, name, metrics, silent_after_ns, labels, version) "
-                  "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, profile) DO UPDATE SET name = excluded.name, "
+      session.run("INSERT INTO profiles (tenant, profile, name, metrics, silent_after_ns, labels, version, commands) "
+                  "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, profile) DO UPDATE SET name = excluded.name, "
                   "metrics = excluded.metrics, silent_after_ns = excluded.silent_after_ns, labels = excluded.labels, "
-                  "version = excluded.version",
+                  "version = excluded.version, commands = excluded.commands",
                   {tenant.value, profile.id, profile.name, write_metrics(profile.metrics), silent_after,
-                   write_labels(profile.labels), profile.version}));
+                   write_labels(profile.labels), profile.version, write_commands(profile.commands)}));
   auto shared = std::make_shared<const Profile>(std::move(profile));
   effects.changes = true;
   effects.put_profiles.push_back(shared);

@@ -94,7 +94,7 @@ const ProfileMetric* Profile::find(std::string_view metric) const {
 
 bool Profile::same_as(const Profile& other) const {
   return id == other.id && name == other.name && metrics == other.metrics && silent_after == other.silent_after &&
-         labels == other.labels;
+         labels == other.labels && commands == other.commands;
 }
 
 Labels DeviceSettings::effective_labels() const {

@@ -52,6 +52,14 @@ struct ProfileMetric {
   friend bool operator==(const ProfileMetric&, const ProfileMetric&) = default;
 };
 
+/// A command that devices of a profile know: offered to people, and not checked against.
+struct ProfileCommand {
+  std::string name;
+  std::optional<std::string> description;
+  std::string example;  ///< of a payload, JSON; empty: it takes none
+  friend bool operator==(const ProfileCommand&, const ProfileCommand&) = default;
+};
+
 /// What devices of one kind have in common. Immutable once shared.
 struct Profile {
   std::string id;
@@ -59,6 +67,7 @@ struct Profile {
   std::vector<ProfileMetric> metrics;    ///< in the author's order, names unique
   std::optional<Duration> silent_after;  ///< a device is silent when it has not been heard from for so long
   Labels labels;                         ///< for all its devices; a device's own label of the same key wins
+  std::vector<ProfileCommand> commands;  ///< in the author's order, names unique
   std::uint64_t version = 0;             ///< of the change that made it so (see changes.h)
 
   [[nodiscard]] const ProfileMetric* find(std::string_view metric) const;

@@ -33,7 +33,8 @@ class RegistryTest : public ::testing::Test {
             .metrics = {{.name = "temperature", .type = ValueType::float64, .unit = "°C", .min = -40, .max = 150},
                         {.name = "starts", .type = ValueType::uint64}},
             .silent_after = 5_min,
-            .labels = {{"kind", "pump"}, {"site", "default"}}};
+            .labels = {{"kind", "pump"}, {"site", "default"}},
+            .commands = {{"stop", "Stops it.", {}}, {"set_speed", {}, R"({"rpm":1200})"}}};
   }
 
   TestFolder folder;

@@ -74,6 +74,9 @@ std::span<const store::Migration> migrations() {
           document TEXT                      -- JSON object: the state after it
         );
       )sql"},
+      store::Migration{2, "profile_commands", R"sql(
+        ALTER TABLE profiles ADD COLUMN commands TEXT NOT NULL DEFAULT '[]';  -- JSON array
+      )sql"},
   };
   return kMigrations;
 }

@@ -132,6 +132,7 @@ TEST(RegistrySchema, version_1_opens) {
   const auto profile = registry.wait(registry->get_profile(kDefaultTenant, "pump"));
   EXPECT_EQ((*profile)->silent_after, 5_min);
   EXPECT_EQ((*profile)->find("temperature")->max, 150);
+  EXPECT_TRUE((*profile)->commands.empty());  // of version 2
   EXPECT_EQ(registry.wait(registry->get_dashboard(kDefaultTenant, "abc"))->version, 3u);
   const auto changes = registry.wait(registry->pending(0, 10));
   ASSERT_EQ(changes->size(), 3u);

@@ -108,6 +108,30 @@ test('connecting a device shows why a wrong token is refused, and then the first
   assert.equal(await page.getByText('Refused: Credential.').count(), 0);
 });
 
+test('a command sent from the page of a device is seen to succeed, and its change in the readings', async () => {
+  const status = await page.evaluate(async () => (await fetch('/api/v1/demo', { method: 'POST' })).status);
+  assert.equal(status, 202);
+  await page.goto(`${address}/devices/demo-pump-04`);
+  const panel = page.getByRole('region', { name: 'Commands' });
+  await panel.getByPlaceholder('start').fill('stop');
+  await panel.getByRole('button', { name: 'Send' }).click();
+  await panel.getByTestId('command-state').getByText('Succeeded', { exact: true }).waitFor();
+  await panel.getByRole('list', { name: 'Commands sent' }).getByText('Succeeded', { exact: true }).waitFor();
+  // One that fails says why.
+  await panel.getByPlaceholder('start').fill('set_speed');
+  await panel.getByLabel('Payload (JSON)').fill('{"rpm":9000}');
+  await panel.getByRole('button', { name: 'Send' }).click();
+  await panel.getByTestId('command-state').getByText('rpm is out of range: 300 to 3000 rpm').waitFor();
+  await page.waitForFunction(async () => (await (await fetch('/api/v1/devices/demo-pump-04/latest')).json()).metrics.running?.value === false);
+  // What waits is shown as waiting: nobody takes commands for this one. It can be taken back.
+  await page.goto(`${address}/devices/browser-pump`);
+  await panel.getByLabel('Command', { exact: true }).fill('reboot');
+  await panel.getByRole('button', { name: 'Send' }).click();
+  await panel.getByTestId('command-state').getByText('waits until the device takes commands').waitFor();
+  await panel.getByRole('button', { name: 'Cancel' }).click();
+  await panel.getByTestId('command-state').getByText('Cancelled', { exact: true }).waitFor();
+});
+
 test('the ready file names the same address', async () => {
   const ready = JSON.parse(await readFile(path.join(folder, 'ready'), 'utf8'));
   assert.equal(`http://${ready.http}`, address);

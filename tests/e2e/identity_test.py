@@ -19,8 +19,8 @@ API = "/api/v1"
 PASSWORD = "correct horse"
 ALLOWED = {
     "viewer": {"signed_in", "read"},
-    "operator": {"signed_in", "read", "send", "manage_devices", "manage_dashboards"},
-    "administrator": {"signed_in", "read", "send", "manage_devices", "manage_dashboards", "manage_credentials", "manage_system"},
+    "operator": {"signed_in", "read", "send", "control", "manage_devices", "manage_dashboards"},
+    "administrator": {"signed_in", "read", "send", "control", "manage_devices", "manage_dashboards", "manage_credentials", "manage_system"},
 }
 
 

@@ -150,7 +150,8 @@ class Call:
 
 PROFILE = {"profile": "pump", "name": "Pump", "silent_after": "1s", "labels": {"kind": "pump"},
            "metrics": [{"name": "temperature", "type": "double", "unit": "°C", "min": -40, "max": 100},
-                       {"name": "mode", "type": "string"}]}
+                       {"name": "mode", "type": "string"}],
+           "commands": [{"name": "stop", "description": "Stops it."}, {"name": "set_speed", "example": {"rpm": 1200}}]}
 PUMP = {"device": "pump-1", "name": "Feed pump", "profile": "pump", "labels": {"site": "north"},
         "location": {"lat": 59.9, "lon": 10.7, "place": "Oslo"}}
 PANELS = {"panels": [{"id": "1", "kind": "chart"}]}
@@ -233,6 +234,18 @@ CALLS = [
          until=lambda answer: len(answer.json["events"]) > 0),
     Call("GET", f"{API}/events", 200, query={"limit": 1}),
 
+    # Told to do.
+    Call("POST", f"{API}/commands", 202, body={"device": "pump-1", "name": "set_speed", "payload": {"rpm": 1200}, "ttl": "1h", "key": "k-1"},
+         then=lambda world, answer: world.keep(command=answer.json["commands"][0]["id"])),
+    Call("POST", f"{API}/commands", 202, body={"devices": ["pump-1", "pump-2"], "name": "stop", "response": False}),
+    Call("GET", f"{API}/commands", 200, query={"device": "pump-1", "state": "queued", "limit": 1},
+         then=lambda world, answer: world.keep(commands=answer.json["next"])),
+    Call("GET", f"{API}/commands", 200, query={"device": "pump-1", "cursor": "{commands}"}),
+    Call("GET", f"{API}/commands/{{id}}", 200, at={"id": "{command}"}),
+    Call("POST", f"{API}/commands/{{id}}/cancel", 200, at={"id": "{command}"}),
+    Call("POST", f"{API}/commands/{{id}}/cancel", 409, at={"id": "{command}"}),
+    Call("GET", f"{API}/commands", 200, query={"state": "cancelled"}),
+
     # Pages.
     Call("POST", f"{API}/dashboards", 201, body={"title": "Pumps", "document": PANELS},
          then=lambda world, answer: world.keep(dashboard=answer.json["id"], version=answer.headers["ETag"])),
@@ -284,6 +297,15 @@ CALLS = [
     Call("POST", f"{API}/query", 400, body={"choose": {}}),
     Call("GET", f"{API}/dead-letters", 400, query={"cursor": "zzz"}),
     Call("GET", f"{API}/events", 400, query={"cursor": "zzz"}),
+    Call("GET", f"{API}/commands", 400, query={"cursor": "zzz"}),
+    Call("GET", f"{API}/commands", 400, query={"state": "lost"}),
+    Call("POST", f"{API}/commands", 400, body={"device": "pump-1"}),
+    Call("POST", f"{API}/commands", 403, "sender", body={"device": "pump-1", "name": "x"}),
+    Call("POST", f"{API}/commands", 404, body={"device": "nowhere", "name": "x"}),
+    Call("POST", f"{API}/commands", 409, body={"device": "pump-1", "name": "other", "key": "k-1"}),
+    Call("POST", f"{API}/commands", 413, body={"device": "pump-1", "name": "x", "payload": "x" * (65 << 10)}),
+    Call("GET", f"{API}/commands/{{id}}", 404, at=NOWHERE),
+    Call("POST", f"{API}/commands/{{id}}/cancel", 404, at=NOWHERE),
     Call("GET", f"{API}/dashboards", 400, query={"cursor": "zzz"}),
     Call("POST", f"{API}/dashboards", 400, body={"title": ""}),
     Call("GET", f"{API}/dashboards/{{id}}", 404, at=NOWHERE),

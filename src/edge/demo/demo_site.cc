@@ -1,11 +1,18 @@
 #include "edge/demo/demo_site.h"
 
+#include <algorithm>
+
 #include "observe/json.h"
+#include "observe/log.h"
 
 namespace flux::edge::demo {
+namespace {
+constexpr std::size_t kAnswersKept = 32;
+log::Throttle unreadable_throttle(1_min);
+}  // namespace
 
-std::string payload(const SiteDevice& device, Time time) {
-  const auto readings = report(device, time);
+std::string payload(const SiteDevice& device, Time time, const Controls& controls) {
+  const auto readings = report(device, time, controls);
   if (readings.empty()) return {};
   std::string text = R"({"time":)" + std::to_string(time.ns) + R"(,"metrics":{)";
   for (std::size_t i = 0; i < readings.size(); ++i) {
@@ -32,28 +39,69 @@ void DemoSite::start() {
   for (SiteDevice& device : devices()) {
     auto member = std::make_unique<Member>();
     member->device = std::move(device);
-    member->sender = std::make_shared<MqttSender>(shard_, client_,
-                                                  MqttSender::Options{.address = mqtt_,
-                                                                      .client_id = member->device.device.device,
-                                                                      .user_name = member->device.device.device,
-                                                                      .password = key_});
+    Member* one = member.get();
+    const std::string& id = member->device.device.device;
+    member->sender = std::make_shared<MqttSender>(
+        shard_, client_,
+        MqttSender::Options{.address = mqtt_,
+                            .client_id = id,
+                            .user_name = id,
+                            .password = key_,
+                            .subscribe = "v1/devices/" + id + "/commands",
+                            .on_message = [this, one](std::string_view message) { tell(*one, message); }});
     member->sender->start();
     report(*member);
-    Member* one = member.get();
     member->timer = shard_.call_every(member->device.interval, [this, one] { report(*one); });
     members_.push_back(std::move(member));
   }
 }
 
 void DemoSite::report(Member& member) {
-  const std::string text = payload(member.device, wall_now());
+  const std::string text = payload(member.device, wall_now(), member.controls);
   if (!text.empty()) member.sender->publish("v1/devices/" + member.device.device.device + "/telemetry", text);
+}
+
+void DemoSite::tell(Member& member, std::string_view message) {
+  auto told = read_command(message);
+  if (!told) return log::warn(unreadable_throttle, "the demo cannot read a command", {{"error", told.error()}});
+  const auto known = std::ranges::find(member.answered, told->id, &std::pair<std::string, std::string>::first);
+  if (known != member.answered.end()) return send_answer(member, known->first, known->second);
+  if (std::ranges::find(member.told, told->id, &Told::id) != member.told.end()) return;
+  member.told.push_back(*std::move(told));
+  if (member.told.size() == 1) begin(member);
+}
+
+void DemoSite::begin(Member& member) {
+  const Time now = wall_now();
+  while (!member.told.empty() && member.told.front().expires <= now) member.told.pop_front();
+  if (member.told.empty()) return;
+  Outcome outcome =
+      carry_out(member.device, member.controls, member.told.front().name, member.told.front().payload, now);
+  const Duration takes = outcome.takes;
+  member.work = shard_.call_after(
+      takes, [this, &member, outcome = std::move(outcome)]() mutable { finish(member, std::move(outcome)); });
+}
+
+void DemoSite::finish(Member& member, Outcome outcome) {
+  const std::string id = std::move(member.told.front().id);
+  member.told.pop_front();
+  member.controls = outcome.controls;
+  member.answered.emplace_back(id, answer(outcome));
+  if (member.answered.size() > kAnswersKept) member.answered.pop_front();
+  send_answer(member, id, member.answered.back().second);
+  report(member);
+  begin(member);
+}
+
+void DemoSite::send_answer(Member& member, const std::string& id, const std::string& text) {
+  member.sender->publish("v1/devices/" + member.device.device.device + "/commands/" + id + "/response", text);
 }
 
 void DemoSite::stop() {
   running_ = false;
   for (const auto& member : members_) {
     member->timer.cancel();
+    member->work.cancel();
     member->sender->stop();
   }
   members_.clear();

@@ -1,15 +1,17 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "edge/demo/site.h"
+#include "edge/demo/site_commands.h"
 #include "edge/mqtt_sender.h"
 
 namespace flux::edge::demo {
 
-/// Keeps the simulated devices reporting, each over a connection of its own. On one shard.
+/// Keeps the simulated devices reporting, each over a connection of its own, and has them carry out commands one after
+/// the other, as devices should: the same id again is answered again and not done twice. On one shard.
 class DemoSite {
  public:
   /// `key` is an ingest key of the tenant.
@@ -25,8 +27,16 @@ class DemoSite {
     SiteDevice device;
     std::shared_ptr<MqttSender> sender;
     runtime::Timer timer;
+    Controls controls;
+    std::deque<Told> told;                                     // the front is being carried out
+    std::deque<std::pair<std::string, std::string>> answered;  // ids and answers, the last ones
+    runtime::Timer work;
   };
   void report(Member& member);
+  void tell(Member& member, std::string_view message);
+  void begin(Member& member);
+  void finish(Member& member, Outcome outcome);
+  static void send_answer(Member& member, const std::string& id, const std::string& text);
 
   runtime::Shard& shard_;
   net::TcpClient& client_;
@@ -37,6 +47,6 @@ class DemoSite {
 };
 
 /// The telemetry payload of `device` at `time`; empty while it is out of order.
-std::string payload(const SiteDevice& device, Time time);
+std::string payload(const SiteDevice& device, Time time, const Controls& controls = {});
 
 }  // namespace flux::edge::demo

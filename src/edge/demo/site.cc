@@ -6,11 +6,11 @@
 #include <numbers>
 
 #include "core/hash.h"
+#include "edge/demo/site_commands.h"
 
 namespace flux::edge::demo {
 namespace {
 
-enum Kind : int { cold_room, pump, air, inverter, truck, kind_count };
 constexpr std::array<std::string_view, kind_count> kProfiles{"cold-room", "pump", "air-quality", "solar-inverter",
                                                              "truck"};
 constexpr std::array<int, kind_count> kCounts{10, 10, 10, 10, 10};
@@ -66,8 +66,14 @@ class Moment {
 
 double rounded(double value, double step) { return std::round(value / step) * step; }
 
-std::vector<SiteReading> cold_room_report(const Moment& m) {
-  const double target = m.own(1) < 0.5 ? -18 : 4;
+double usual_target(const Moment& m) { return m.own(1) < 0.5 ? -18 : 4; }
+
+std::vector<SiteReading> cold_room_report(const Moment& m, const Controls& controls) {
+  double target = usual_target(m);
+  if (controls.target) {
+    const double since = m.seconds() - Duration{controls.target_set.ns}.seconds();
+    target = *controls.target + (controls.target_before - *controls.target) * std::exp(-std::max(since, 0.0) / 240);
+  }
   // The compressor swings around the target; a door left open warms the room and the humidity rises with it.
   const auto door = m.fault(3 * 3600, 900, 0.5, 2);
   const double warmed = door ? 7 * std::sin(std::numbers::pi * *door) : 0;
@@ -78,11 +84,13 @@ std::vector<SiteReading> cold_room_report(const Moment& m) {
           {"compressor", m.wave(1500, 3) > -0.2 || warmed > 1}};
 }
 
-std::vector<SiteReading> pump_report(const Moment& m) {
-  const bool running = m.drift(5400, 1) > -0.55;
+std::vector<SiteReading> pump_report(const Moment& m, const Controls& controls) {
+  const bool running = controls.running.value_or(m.drift(5400, 1) > -0.55);
+  const double usual = 1450;
+  const double nominal = controls.speed.value_or(usual);
   const auto worn = m.fault(6 * 3600, 2400, 0.35, 2);  // a bearing that heats up before it is greased
-  const double speed = running ? 1450 + 40 * m.drift(600, 3) + 4 * m.noise(4) : 0;
-  const double flow = running ? 42 + 5 * m.drift(1800, 5) + 0.4 * m.noise(6) : 0;
+  const double speed = running ? nominal + 40 * m.drift(600, 3) + 4 * m.noise(4) : 0;
+  const double flow = running ? (42 + 5 * m.drift(1800, 5) + 0.4 * m.noise(6)) * nominal / usual : 0;
   return {
       {"running", running},
       {"speed", rounded(speed, 0.1)},
@@ -93,15 +101,17 @@ std::vector<SiteReading> pump_report(const Moment& m) {
       {"vibration",
        rounded(running ? 1.4 + 0.3 * m.drift(3000, 10) + (worn ? 6 * *worn : 0) + 0.15 * std::abs(m.noise(11)) : 0.05,
                0.001)},
-      {"mode", std::string(worn && *worn > 0.8 ? "warning"
-                           : running           ? "auto"
-                                               : "standby")}};
+      {"mode", std::string(worn && *worn > 0.8                  ? "warning"
+                           : controls.running || controls.speed ? "manual"
+                           : running                            ? "auto"
+                                                                : "standby")}};
 }
 
-std::vector<SiteReading> air_report(const Moment& m) {
+std::vector<SiteReading> air_report(const Moment& m, const Controls& controls) {
+  const double off = controls.calibrated ? 0 : 25 + 50 * m.own(20);  // how far its sensor has drifted
   const double day = std::max(0.0, m.sun());
   const double people = day * (0.6 + 0.4 * m.drift(3600, 1));
-  return {{"co2", rounded(430 + 620 * people + 12 * m.noise(2), 1)},
+  return {{"co2", rounded(430 + off + 620 * people + 12 * m.noise(2), 1)},
           {"pm25",
            rounded(std::max(0.5, 8 + 6 * m.drift(10800, 3) + (m.fault(12 * 3600, 3600, 0.4, 4) ? 38 : 0) + m.noise(5)),
                    0.1)},
@@ -110,10 +120,12 @@ std::vector<SiteReading> air_report(const Moment& m) {
           {"noise", rounded(34 + 22 * people + 3 * std::abs(m.noise(10)), 0.1)}};
 }
 
-std::vector<SiteReading> inverter_report(const Moment& m) {
+std::vector<SiteReading> inverter_report(const Moment& m, const Controls& controls) {
   const double clouds = 0.75 + 0.25 * m.drift(900, 1);
   const bool tripped = m.fault(24 * 3600, 1800, 0.3, 2).has_value();
-  const double power = tripped ? 0 : std::max(0.0, m.sun()) * clouds * (4.6 + m.own(3)) + 0.01 * std::abs(m.noise(4));
+  const double possible =
+      tripped ? 0 : std::max(0.0, m.sun()) * clouds * (4.6 + m.own(3)) + 0.01 * std::abs(m.noise(4));
+  const double power = std::min(possible, controls.limit.value_or(possible));
   const double into_day = std::fmod(m.seconds(), kDay) / kDay;
   const double energy =
       21 * std::clamp((1 - std::cos(std::numbers::pi * std::clamp((into_day - 0.25) * 2, 0.0, 1.0))) / 2, 0.0, 1.0);
@@ -121,9 +133,10 @@ std::vector<SiteReading> inverter_report(const Moment& m) {
           {"voltage", rounded(231 + 3 * m.drift(1200, 5) + 0.4 * m.noise(6), 0.1)},
           {"energy_today", rounded(energy, 0.01)},
           {"temperature", rounded(22 + 9 * m.sun() + 4.5 * power + 0.2 * m.noise(7), 0.01)},
-          {"state", std::string(tripped        ? "fault"
-                                : power > 0.05 ? "feeding"
-                                               : "night")}};
+          {"state", std::string(tripped            ? "fault"
+                                : power < possible ? "limited"
+                                : power > 0.05     ? "feeding"
+                                                   : "night")}};
 }
 
 struct Town {
@@ -170,6 +183,7 @@ registry::Profile profile(Kind kind, std::string name, std::vector<registry::Pro
   out.metrics = std::move(metrics);
   out.silent_after = 1_min;
   out.labels = {{"site", "demo"}};
+  out.commands = known_commands(kind);
   return out;
 }
 
@@ -228,16 +242,23 @@ std::vector<SiteDevice> devices() {
   return out;
 }
 
-std::vector<SiteReading> report(const SiteDevice& device, Time time) {
-  const Moment m(static_cast<std::uint64_t>(device.kind) * 1000 + static_cast<std::uint64_t>(device.number),
-                 static_cast<double>(time.ns) / 1e9);
+namespace {
+Moment moment(const SiteDevice& device, double seconds) {
+  return {static_cast<std::uint64_t>(device.kind) * 1000 + static_cast<std::uint64_t>(device.number), seconds};
+}
+}  // namespace
+
+double usual_target(const SiteDevice& device) { return usual_target(moment(device, 0)); }
+
+std::vector<SiteReading> report(const SiteDevice& device, Time time, const Controls& controls) {
+  const Moment m = moment(device, static_cast<double>(time.ns) / 1e9);
   // Out of order for five minutes, each device about once in twelve hours.
   if (m.fault(12 * 3600, 300, 0.8, 99)) return {};
   switch (device.kind) {
-    case cold_room: return cold_room_report(m);
-    case pump: return pump_report(m);
-    case air: return air_report(m);
-    case inverter: return inverter_report(m);
+    case cold_room: return cold_room_report(m, controls);
+    case pump: return pump_report(m, controls);
+    case air: return air_report(m, controls);
+    case inverter: return inverter_report(m, controls);
     default: return truck_report(m);
   }
 }

@@ -214,7 +214,17 @@ void append_profile(std::string& out, const registry::Profile& profile) {
   else out += "null";
   out += R"(,"labels":)";
   append_labels(out, profile.labels);
-  out += '}';
+  out += R"(,"commands":[)";
+  for (std::size_t i = 0; i < profile.commands.size(); ++i) {
+    const registry::ProfileCommand& command = profile.commands[i];
+    out += i == 0 ? R"({"name":)" : R"(,{"name":)";
+    append_json_string(out, command.name);
+    out += R"(,"description":)";
+    append_optional(out, command.description);
+    if (!command.example.empty()) out += R"(,"example":)" + command.example;
+    out += '}';
+  }
+  out += "]}";
 }
 
 void append_dashboard(std::string& out, const registry::Dashboard& dashboard, bool with_document) {
@@ -273,7 +283,7 @@ Result<registry::DevicePatch> parse_device_patch(std::string_view body) {
 
 Result<registry::Profile> parse_profile(std::string_view body, std::string_view id) {
   TRY(const auto object, JsonObject::parse(body));
-  DO(object.only({"profile", "name", "metrics", "silent_after", "labels"}));
+  DO(object.only({"profile", "name", "metrics", "silent_after", "labels", "commands"}));
   registry::Profile profile;
   TRY(const auto named, object.text("profile"));
   if (id.empty() && !named) return fail(ErrorCode::invalid_argument, "expected a string: it is missing", "profile");
@@ -293,6 +303,15 @@ Result<registry::Profile> parse_profile(std::string_view body, std::string_view 
     TRY(metric.min, written.number("min"));
     TRY(metric.max, written.number("max"));
     profile.metrics.push_back(std::move(metric));
+  }
+  TRY(const auto commands, object.objects("commands"));
+  for (const JsonObject& written : commands) {
+    DO(written.only({"name", "description", "example"}));
+    registry::ProfileCommand command;
+    TRY(command.name, written.required_text("name"));
+    TRY(command.description, written.text("description"));
+    command.example = written.dump("example");
+    profile.commands.push_back(std::move(command));
   }
   return profile;
 }

@@ -4,13 +4,13 @@ namespace flux::ingest::mqtt {
 
 Endpoint::Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIngest>>& shards,
                    const MqttConfig& config, Metrics& metrics, auth::DeviceAuthenticator& authenticator,
-                   SignIn& sign_in, registry::ConnectionLog& log)
+                   SignIn& sign_in, registry::ConnectionLog& log, CommandPort* commands)
     : threads_(threads),
       config_(config),
       subscribers_(threads, metrics),
       sessions_(threads.size()),
       scratch_(threads.size()),
-      context_{config_, metrics, authenticator, sign_in, log, clients_, subscribers_, sessions_, scratch_} {
+      context_{config_, metrics, authenticator, sign_in, log, clients_, subscribers_, sessions_, scratch_, commands} {
   net::TcpOptions options;
   options.max_connections = config_.connections;
   options.max_connections_per_peer = config_.connections_per_address;

@@ -16,9 +16,11 @@ namespace flux::ingest::mqtt {
 /// The MQTT port: accepts connections and makes their sessions.
 class Endpoint {
  public:
-  /// `shards` has one entry for each of `threads`, by index. All references outlive the endpoint.
+  /// `shards` has one entry for each of `threads`, by index; `commands` may be null. All references outlive the
+  /// endpoint.
   Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIngest>>& shards, const MqttConfig& config,
-           Metrics& metrics, auth::DeviceAuthenticator& authenticator, SignIn& sign_in, registry::ConnectionLog& log);
+           Metrics& metrics, auth::DeviceAuthenticator& authenticator, SignIn& sign_in, registry::ConnectionLog& log,
+           CommandPort* commands);
   ~Endpoint();
 
   Result<> listen();

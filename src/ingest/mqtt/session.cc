@@ -126,8 +126,9 @@ Session::Handled Session::handle(const wire::mqtt::Frame& frame) {
     case PacketType::subscribe: handle_subscribe(frame); break;
     case PacketType::unsubscribe: handle_unsubscribe(frame); break;
     case PacketType::disconnect: handle_disconnect(frame); break;
+    case PacketType::puback: handle_puback(frame); break;
     default:
-      // Acknowledgements too: nothing is sent to the client with a QoS that asks for one.
+      // The acknowledgements of QoS 2 too: nothing is sent to the client with it.
       fault({Reason::protocol_error, std::string(to_string(frame.type)) + " is not expected from this client"});
   }
   return Handled::taken;
@@ -171,6 +172,12 @@ Session::Handled Session::handle_publish(const wire::mqtt::Frame& frame) {
 
   ++messages_;
   const std::string_view payload = as_text(publish->payload);
+  if (context_.commands != nullptr && topic.ends_with("/response")) [[unlikely]] {
+    const auto refusal = take_answer(topic, payload, publish->qos, publish->packet_id);
+    if (refusal && publish->qos == 1)
+      unacknowledged_.push_back({publish->packet_id, 0, refusal->reason, false, sentence(refusal->error)});
+    return Handled::taken;
+  }
   auto refusal = take(topic, payload, publish->qos, publish->packet_id);
   if (!refusal) [[likely]] {
     if (!context_.subscribers.none()) {
@@ -438,7 +445,8 @@ void Session::on_closed(net::TcpConnection& connection, net::CloseReason reason)
     context_.metrics.mqtt_connections.add(-1);
     context_.clients.remove(client_key_, connection.id());
     context_.sessions[shard_.index()].erase(this);
-    if (!subscriptions_.empty()) context_.subscribers.remove(*this);
+    if (hears_readings()) context_.subscribers.remove(*this);
+    commands_.reset();
   }
   for (const auto& device : present_) device->connection_closed();
   present_.clear();
@@ -497,9 +505,9 @@ void Session::flush() {
 Session::Delivery Session::deliver(TenantId tenant, std::string_view topic, std::uint64_t publisher,
                                    const net::SharedBytes& frame_3, const net::SharedBytes& frame_5) {
   if (state_ != State::connected || identity_->tenant() != tenant) return Delivery::not_wanted;
-  const auto wants = [&](const auto& subscription) {
-    if (subscription.second.no_local && publisher == connection_->id()) return false;
-    return wire::mqtt::matches(subscription.first, topic);
+  const auto wants = [&](const Subscription& subscription) {
+    if (subscription.options.no_local && publisher == connection_->id()) return false;
+    return subscription.readings && wire::mqtt::matches(subscription.filter, topic);
   };
   if (std::ranges::none_of(subscriptions_, wants)) return Delivery::not_wanted;
   const net::SharedBytes& frame = v5() ? frame_5 : frame_3;

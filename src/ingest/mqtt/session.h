@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "auth/device_auth.h"
+#include "ingest/commands.h"
 #include "ingest/config.h"
 #include "ingest/metrics.h"
 #include "ingest/mqtt/client_table.h"
@@ -45,6 +47,7 @@ struct Context {
   Subscribers& subscribers;
   std::vector<std::unordered_set<Session*>>& sessions;  ///< the connected ones, by shard; each touches its own
   std::vector<Scratch>& scratch;                        ///< by shard
+  CommandPort* commands = nullptr;                      ///< null: there are none
 };
 
 /// One MQTT connection, from its first byte to its last. Lives on the shard that accepted it.
@@ -55,7 +58,11 @@ struct Context {
 /// when the log itself failed does a 3.1.1 message stay without PUBACK, and the connection ends: the device sends it
 /// again.
 ///
-/// Sessions end with their connection (`session present` is always 0), so there is nothing to resume.
+/// A subscription to a device's commands is granted QoS 1. At most the client's receive maximum of them wait for their
+/// PUBACK; what a PUBACK means, and what happens to commands without one, is the `CommandPort`'s to know.
+///
+/// Sessions end with their connection (`session present` is always 0), so there is nothing to resume: commands that
+/// were not acknowledged come again on the next subscription, with DUP set.
 class Session final : public net::TcpHandler, public Answerer, public std::enable_shared_from_this<Session> {
  public:
   Session(const Context& context, TelemetryIntake& intake, Outbox& outbox, net::TcpConnection& connection);
@@ -124,6 +131,32 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
     wire::mqtt::Reason reason;
     Error error;
   };
+  /// Of a connection that takes commands; most take none, or one device's.
+  struct Commanded {
+    struct Subscribed {
+      std::uint64_t number = 0;
+      std::string filter;
+      std::string device;
+      std::string topic;  ///< that its commands come on
+      std::uint8_t qos = 0;
+      std::unique_ptr<CommandPort::Feed> feed;
+    };
+    struct Outgoing {
+      std::uint16_t packet_id = 0;
+      std::string device;
+      std::string command;
+    };
+    std::vector<Subscribed> feeds;
+    std::vector<Outgoing> outgoing;                                ///< not yet acknowledged
+    std::deque<std::pair<std::uint64_t, CommandMessage>> waiting;  ///< for room in the client's receive maximum
+    std::uint64_t last_number = 0;
+    std::uint16_t last_packet_id = 0;
+  };
+  struct Subscription {
+    std::string filter;
+    wire::mqtt::SubscribeOptions options;
+    bool readings = true;  ///< may match what other devices publish
+  };
   struct OwnWill {
     std::string topic;
     std::string payload;
@@ -146,7 +179,21 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   void handle_subscribe(const wire::mqtt::Frame& frame);
   wire::mqtt::Reason grant(std::string_view filter, const wire::mqtt::SubscribeOptions& options, std::string& why);
   void handle_unsubscribe(const wire::mqtt::Frame& frame);
+  void hear_readings(bool before);
+  [[nodiscard]] bool hears_readings() const;
   void handle_disconnect(const wire::mqtt::Frame& frame);
+
+  [[nodiscard]] std::optional<std::string> commands_of(std::string_view filter) const;
+  wire::mqtt::Reason grant_commands(std::string_view filter, const std::string& device, std::uint8_t qos,
+                                    std::string& why);
+  void end_commands(std::string_view filter);
+  void deliver_command(std::uint64_t number, CommandMessage message);
+  void send_commands();
+  void send_command(const Commanded::Subscribed& to, const CommandMessage& message);
+  void handle_puback(const wire::mqtt::Frame& frame);
+  std::optional<Refusal> take_answer(std::string_view topic, std::string_view payload, std::uint8_t qos,
+                                     std::uint16_t packet_id);
+  void answer_settled(std::uint8_t qos, std::uint64_t ticket, const Result<>& result);
 
   void acknowledge_ready();
   void write_puback(const Unacknowledged& message);
@@ -179,6 +226,7 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   std::optional<OwnWill> will_;
   bool explain_ = true;                         // the client wants reason strings
   std::size_t client_packet_bytes_ = SIZE_MAX;  // the largest that it takes
+  std::uint16_t client_receive_maximum_ = UINT16_MAX;
 
   std::string topic_;   // of the last message
   DeviceSlotPtr slot_;  // its device; null when the payload names it
@@ -193,7 +241,8 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   bool paused_ = false;
   bool draining_ = false;
 
-  std::vector<std::pair<std::string, wire::mqtt::SubscribeOptions>> subscriptions_;
+  std::vector<Subscription> subscriptions_;
+  std::unique_ptr<Commanded> commands_;
   std::uint64_t messages_ = 0;  // counted once per read
   std::uint64_t readings_ = 0;
 };

@@ -2,6 +2,7 @@
 #include <array>
 #include <random>
 
+#include "ingest/mqtt/command_topics.h"
 #include "ingest/mqtt/session.h"
 #include "wire/mqtt/topic.h"
 
@@ -38,6 +39,7 @@ void Session::handle_connect(const wire::mqtt::Frame& frame) {
   }
   explain_ = properties_.request_problem_info.value_or(true);
   if (v5() && properties_.maximum_packet_size) client_packet_bytes_ = *properties_.maximum_packet_size;
+  if (v5() && properties_.receive_maximum) client_receive_maximum_ = *properties_.receive_maximum;
   client_id_ = connect->client_id;
   tracer_.set_client(client_id_);
   const std::string_view named[] = {connect->will ? device_of(connect->will->topic) : std::string_view()};
@@ -192,7 +194,9 @@ void Session::handle_subscribe(const wire::mqtt::Frame& frame) {
   for (const auto& [filter, options] : subscribe->filters) {
     suback.reasons.push_back(grant(filter, options, why));
     const bool ok = !is_error(suback.reasons.back());
-    if (ok) tracer_.ok(ConnectionStage::subscribe, "subscribed to " + std::string(filter) + " with QoS 0");
+    if (ok)
+      tracer_.ok(ConnectionStage::subscribe, "subscribed to " + std::string(filter) + " with QoS " +
+                                                 (suback.reasons.back() == Reason::granted_qos_1 ? "1" : "0"));
     else tracer_.failed(ConnectionStage::subscribe, "refused " + std::string(filter) + ": " + why);
   }
   wire::mqtt::Properties properties;
@@ -213,24 +217,45 @@ Reason Session::grant(std::string_view filter, const wire::mqtt::SubscribeOption
   }
   if (const std::string& device = identity_->device(); !device.empty()) {
     const std::string own = "v1/devices/" + device;
-    if (filter != own && !filter.starts_with(own + "/")) {
-      why = "a device may subscribe below " + own + "/ only";
+    if (filter != own && filter != kOwnCommands && !filter.starts_with(own + "/")) {
+      why = "a device may subscribe to v1/commands and below " + own + "/ only";
       if (!wire::mqtt::is_utf8_string(why)) why = "a device may subscribe to its own topics only";
       return Reason::not_authorized;
     }
   }
-  const auto found = std::ranges::find(subscriptions_, filter, [](const auto& s) { return std::string_view(s.first); });
-  if (found != subscriptions_.end()) {
-    found->second = options;
-    return Reason::success;
+  const auto commanded = commands_of(filter);
+  if (!commanded && filter == kOwnCommands && context_.commands != nullptr) {
+    why = "this credential names no device: subscribe to v1/devices/{device}/commands";
+    return Reason::topic_filter_invalid;
   }
-  if (subscriptions_.size() >= context_.config.subscriptions) {
+  const auto found = std::ranges::find(subscriptions_, filter, &Subscription::filter);
+  if (found == subscriptions_.end() && subscriptions_.size() >= context_.config.subscriptions) {
     why = "more than " + std::to_string(context_.config.subscriptions) + " subscriptions";
     return Reason::quota_exceeded;
   }
-  subscriptions_.emplace_back(filter, options);
-  if (subscriptions_.size() == 1) context_.subscribers.add(*this);
-  return Reason::success;
+  Reason granted = Reason::success;
+  if (commanded) {
+    granted = grant_commands(filter, *commanded, options.qos, why);
+    if (is_error(granted)) return granted;
+  }
+  if (found != subscriptions_.end()) {
+    found->options = options;
+    return granted;
+  }
+  const bool before = hears_readings();
+  // Those who want nothing but commands cost the readings of others nothing.
+  const bool commands_only = commanded && (filter == kOwnCommands || filter == commands_topic(*commanded));
+  subscriptions_.push_back({std::string(filter), options, !commands_only});
+  hear_readings(before);
+  return granted;
+}
+
+bool Session::hears_readings() const { return std::ranges::any_of(subscriptions_, &Subscription::readings); }
+
+void Session::hear_readings(bool before) {
+  const bool now = hears_readings();
+  if (now && !before) context_.subscribers.add(*this);
+  if (!now && before) context_.subscribers.remove(*this);
 }
 
 void Session::handle_unsubscribe(const wire::mqtt::Frame& frame) {
@@ -238,12 +263,13 @@ void Session::handle_unsubscribe(const wire::mqtt::Frame& frame) {
   if (!unsubscribe) return fault(unsubscribe.error());
   wire::mqtt::Suback unsuback{.type = wire::mqtt::PacketType::unsuback, .packet_id = unsubscribe->packet_id};
   for (const std::string_view filter : unsubscribe->filters) {
-    const auto found =
-        std::ranges::find(subscriptions_, filter, [](const auto& s) { return std::string_view(s.first); });
+    const auto found = std::ranges::find(subscriptions_, filter, &Subscription::filter);
     unsuback.reasons.push_back(found == subscriptions_.end() ? Reason::no_subscription_existed : Reason::success);
     if (found == subscriptions_.end()) continue;
+    const bool before = hears_readings();
     subscriptions_.erase(found);
-    if (subscriptions_.empty()) context_.subscribers.remove(*this);
+    hear_readings(before);
+    end_commands(filter);
   }
   wire::mqtt::encode(unsuback, version_, {}, out_);
 }

@@ -107,6 +107,12 @@ export const queries = {
       queryFn: () => take(api.GET('/api/v1/devices/{device}/latest', { params: { path: { device } } })),
     }),
 
+  commands: (device: string) =>
+    queryOptions({
+      queryKey: ['devices', 'one', device, 'commands'],
+      queryFn: () => take(api.GET('/api/v1/commands', { params: { query: { device, limit: 20 } } })),
+    }),
+
   credentials: (device: string) =>
     queryOptions({
       queryKey: ['devices', 'one', device, 'credentials'],

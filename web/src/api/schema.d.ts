@@ -342,6 +342,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Commands, newest first */
+        get: operations["listCommands"];
+        put?: never;
+        /**
+         * Send a command to a device or several
+         * @description Answers when the commands are durable, one for each device, or none. Each waits until its device takes commands (MQTT: it subscribes to `v1/commands` or `v1/devices/{device}/commands` with QoS 1) or its time is over. With the `key` of an earlier request that said the same, the answer is what was made then; `409` when it said something else.
+         */
+        post: operations["sendCommand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/commands/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One command */
+        get: operations["getCommand"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/commands/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a queued command back */
+        post: operations["cancelCommand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/query": {
         parameters: {
             query?: never;
@@ -820,6 +875,13 @@ export interface components {
             min?: number | null;
             max?: number | null;
         };
+        /** @description A command that devices of the profile know: offered to people, and not checked against. */
+        ProfileCommand: {
+            name: string;
+            description?: string | null;
+            /** @description Of a payload; absent where it takes none. */
+            example?: unknown;
+        };
         /**
          * @example {
          *       "profile": "pump",
@@ -843,6 +905,7 @@ export interface components {
             metrics?: components["schemas"]["ProfileMetric"][];
             silent_after?: components["schemas"]["Duration"] | null;
             labels?: components["schemas"]["Labels"];
+            commands?: components["schemas"]["ProfileCommand"][];
         };
         /** @description `profile`, where given, equals the path's. */
         ProfileBody: {
@@ -851,6 +914,7 @@ export interface components {
             metrics?: components["schemas"]["ProfileMetric"][];
             silent_after?: components["schemas"]["Duration"] | null;
             labels?: components["schemas"]["Labels"];
+            commands?: components["schemas"]["ProfileCommand"][];
         };
         ConnectRequest: {
             device: components["schemas"]["DeviceId"];
@@ -1086,6 +1150,69 @@ export interface components {
         };
         DeadLetterList: {
             dead_letters: components["schemas"]["DeadLetter"][];
+            next: components["schemas"]["Cursor"];
+        };
+        /**
+         * @description `queued`: not yet given to a connection. `sent`: given to one; the device may have it. `delivered`: the device said that it has it, by its PUBACK or its answer. `succeeded`, `failed`: its answer. `expired`: its time was over first; `reason` says how far it came. `cancelled`: taken back while it was queued, or its device was deleted.
+         * @enum {string}
+         */
+        CommandState: "queued" | "sent" | "delivered" | "succeeded" | "failed" | "expired" | "cancelled";
+        /**
+         * @example {
+         *       "device": "pump-1",
+         *       "name": "set_speed",
+         *       "payload": {
+         *         "rpm": 1200
+         *       },
+         *       "ttl": "5m"
+         *     }
+         */
+        NewCommand: {
+            device?: components["schemas"]["DeviceId"];
+            /** @description Instead of `device`. */
+            devices?: components["schemas"]["DeviceId"][];
+            name: string;
+            /**
+             * @description Any JSON, handed to the device as it is.
+             * @default null
+             */
+            payload?: unknown;
+            /** @description How long it is worth carrying out and answering; 5 minutes where nothing is said. */
+            ttl?: components["schemas"]["Duration"];
+            /**
+             * @description Wait for the device's answer; otherwise `delivered` is the end.
+             * @default true
+             */
+            response?: boolean;
+            /** @description Makes a repeated request harmless. */
+            key?: string;
+        };
+        Command: {
+            id: string;
+            device: components["schemas"]["DeviceId"];
+            name: string;
+            /** @description As it was given. */
+            payload: unknown;
+            response: boolean;
+            /** @description The user who sent it. */
+            sender: string;
+            state: components["schemas"]["CommandState"];
+            /** @description Nothing more is waited for. */
+            finished: boolean;
+            created_at: components["schemas"]["Time"];
+            expires_at: components["schemas"]["Time"];
+            sent_at: components["schemas"]["Time"] | null;
+            delivered_at: components["schemas"]["Time"] | null;
+            finished_at: components["schemas"]["Time"] | null;
+            /** @description Times that it was given to a connection. More than once when a connection broke before the PUBACK: the device then gets the same id again. */
+            deliveries: number;
+            /** @description What the device answered. */
+            result: unknown;
+            /** @description Why it failed, expired or was cancelled. */
+            reason: string | null;
+        };
+        CommandList: {
+            commands: components["schemas"]["Command"][];
             next: components["schemas"]["Cursor"];
         };
         /**
@@ -1381,6 +1508,7 @@ export interface components {
             id: number;
             /** @description So many before it the reader was too slow for. */
             dropped?: number;
+            /** @description One of the log, or a change of a command: its `type` is `command` then, and `details` is the Command. */
             event: components["schemas"]["Event"];
         };
         LivePong: {
@@ -1583,6 +1711,23 @@ export interface components {
                  *       "error": {
                  *         "code": "internal",
                  *         "message": "the request failed; the server's log says why"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description It is no longer queued: the device may have it, or it is finished. */
+        NotQueued: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "already_exists",
+                 *         "message": "it was sent: the device may have it, so it cannot be taken back"
                  *       }
                  *     }
                  */
@@ -2581,6 +2726,133 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listCommands: {
+        parameters: {
+            query?: {
+                /** @description Only of this device. */
+                device?: components["parameters"]["deviceFilter"];
+                /** @description Only in this state. */
+                state?: components["schemas"]["CommandState"];
+                /** @description Most items in the answer. */
+                limit?: components["parameters"]["limit"];
+                /** @description `next` of the page before. */
+                cursor?: components["parameters"]["cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandList"];
+                };
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    sendCommand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCommand"];
+            };
+        };
+        responses: {
+            /** @description Queued. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        commands: components["schemas"]["Command"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["AlreadyExists"];
+            413: components["responses"]["TooLarge"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getCommand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    cancelCommand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Cancelled. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["NotQueued"];
             429: components["responses"]["Exhausted"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -1,5 +1,6 @@
-import { screen, waitFor, within } from '@testing-library/react';
+import { act, fireEvent, screen, waitFor, within } from '@testing-library/react';
 import { describe, expect, it, vi } from 'vitest';
+import { noteCommand } from '@/features/device/commands';
 import { device, fail, openApp } from '@/test/app';
 
 // Their drawing is tested in a browser; here it is what is handed to them that counts.
@@ -393,6 +394,80 @@ describe('device', () => {
     await app.user.click(confirm);
     expect(await screen.findByRole('heading', { name: 'Devices' }, find)).toBeInTheDocument();
     expect(app.called('DELETE /api/v1/devices/pump-1')).toHaveLength(1);
+  });
+
+  it('follows a command from the button to its answer, and guesses nothing', async () => {
+    const base = {
+      id: 'c-1',
+      device: 'pump-1',
+      name: 'set_speed',
+      payload: { rpm: 1200 },
+      response: true,
+      sender: 'admin',
+      state: 'queued',
+      finished: false,
+      created_at: '2026-01-01T00:00:00Z',
+      expires_at: '2026-01-01T00:05:00Z',
+      sent_at: null,
+      delivered_at: null,
+      finished_at: null,
+      deliveries: 0,
+      result: null,
+      reason: null,
+    };
+    let commands: object[] = [];
+    const app = openApp('/devices/pump-1', {
+      'GET /api/v1/devices/pump-1': () => ({ body: device('pump-1', { profile: 'pump' }) }),
+      'GET /api/v1/profiles': () => ({
+        body: {
+          profiles: [{ profile: 'pump', commands: [{ name: 'set_speed', example: { rpm: 1200 } }] }],
+          next: null,
+        },
+      }),
+      'GET /api/v1/commands': () => ({ body: { commands, next: null } }),
+      'POST /api/v1/commands': () => {
+        commands = [base];
+        return { status: 202, body: { commands } };
+      },
+    });
+    const state = await screen.findByTestId('command-state', undefined, find);
+    const name = await screen.findByPlaceholderText('set_speed', undefined, find);
+    fireEvent.change(name, { target: { value: 'set_speed' } });
+    expect(screen.getByLabelText('Payload (JSON)')).toHaveValue('{"rpm":1200}');
+    fireEvent.click(screen.getByText('Send'));
+    await waitFor(() => expect(state).toHaveTextContent('Queuedwaits until the device takes commands'), find);
+    expect(app.called('POST /api/v1/commands')[0]!.body).toMatchObject({
+      device: 'pump-1',
+      name: 'set_speed',
+      payload: { rpm: 1200 },
+      ttl: '5m',
+    });
+    expect(screen.getByText('Cancel')).toBeInTheDocument();
+
+    const now = '2026-01-01T00:00:01Z';
+    const steps = [
+      [{ state: 'sent', sent_at: now, deliveries: 1 }, 'Sent'],
+      [{ state: 'delivered', sent_at: now, delivered_at: now, deliveries: 1 }, 'Delivered'],
+      [
+        {
+          state: 'failed',
+          sent_at: now,
+          delivered_at: now,
+          finished_at: now,
+          finished: true,
+          deliveries: 1,
+          reason: 'a bearing is too hot',
+        },
+        'Failedafter 1.0 sa bearing is too hot',
+      ],
+      // An older look that comes late changes nothing.
+      [{ state: 'sent', sent_at: now, deliveries: 1 }, 'Failedafter 1.0 sa bearing is too hot'],
+    ] as const;
+    for (const [change, text] of steps) {
+      act(() => noteCommand(app.queryClient, { ...base, ...change } as never));
+      await waitFor(() => expect(state).toHaveTextContent(text), find);
+    }
+    expect(screen.queryByText('Cancel')).toBeNull();
   });
 
   it('says when there is no such device', async () => {

@@ -77,6 +77,7 @@ export function defaults(): Record<string, Handler> {
     'GET /api/v1/devices/this-machine': () => ({ body: devices[0] }),
     'GET /api/v1/devices/pump-1': () => ({ body: devices[1] }),
     'GET /api/v1/devices/pump-1/latest': () => ({ body: { device: 'pump-1', metrics: {} } }),
+    'GET /api/v1/commands': () => ({ body: { commands: [], next: null } }),
     'GET /api/v1/query': () => ({ body: { series: [], next: null } }),
     'GET /api/v1/events': () => ({ body: { events: [], next: null } }),
   };

@@ -15,6 +15,7 @@ import { Age } from '@/ui/Live';
 import { Notice } from '@/ui/Notice';
 import { StateDot } from '@/ui/StateDot';
 import { toast } from '@/ui/toasts';
+import { CommandsPanel } from './CommandsPanel';
 import { CredentialsTab } from './CredentialsTab';
 import classes from './DevicePage.module.css';
 import { EditDialog } from './EditDialog';
@@ -251,6 +252,8 @@ export function DevicePage({
           />
         </>
       )}
+
+      <CommandsPanel device={device} />
 
       <section className={classes.below}>
         <Tabs

@@ -1,3 +1,5 @@
+import { formatSpan } from '@/lib/time';
+
 export const texts = {
   back: 'Overview',
   connected: 'MQTT session open',
@@ -41,6 +43,37 @@ export const texts = {
   refusedHelp: 'Acknowledged, then refused by a rule of the profile.',
   loadMore: 'Show more',
   columns: { time: 'Time', event: 'Event', metric: 'Metric', value: 'Value', reason: 'Reason' },
+  commands: {
+    title: 'Commands',
+    name: 'Command',
+    namePlaceholder: 'such as reboot',
+    payload: 'Payload (JSON)',
+    payloadPlaceholder: 'none',
+    badPayload: 'This is not JSON.',
+    ttl: 'Good for',
+    send: 'Send',
+    sending: 'Sending …',
+    none: 'No command was sent to this device yet.',
+    history: 'Commands sent',
+    cancel: 'Cancel',
+    took: (ms: number) => `after ${ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : formatSpan(ms)}`,
+    states: {
+      queued: 'Queued',
+      sent: 'Sent',
+      delivered: 'Delivered',
+      succeeded: 'Succeeded',
+      failed: 'Failed',
+      expired: 'Expired',
+      cancelled: 'Cancelled',
+    },
+    steps: { queued: 'queued', sent: 'sent', delivered: 'delivered', answered: 'answered' },
+    // What is waited for: nothing here says more than is known.
+    waiting: {
+      queued: 'waits until the device takes commands',
+      sent: 'the device has not said yet that it has it',
+      delivered: 'the device has it and has not answered yet',
+    } as Record<string, string>,
+  },
   credentials: {
     help: 'A device may hold two at a time, so that one can be replaced without a break.',
     create: 'Create a token',

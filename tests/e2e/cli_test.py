@@ -1,0 +1,124 @@
+"""The commands beside `run`: what they say to wrong words, without a server, without access, into a pipe, when interrupted."""
+
+import os
+import signal
+import subprocess
+import unittest
+
+from e2e.harness import BINARY, LIMIT_S, Fluxgate, wait_until
+
+CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("FLUXGATE_")}
+
+
+def fluxgate(*arguments: str, **named) -> subprocess.CompletedProcess:
+    named.setdefault("stdin", subprocess.DEVNULL if "input" not in named else None)
+    if "input" in named:
+        named.pop("stdin")
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=LIMIT_S, env=CLEAN, **named)
+
+
+CLIENTS = [("device", "add", "d"), ("publish", "--device", "d", "v=1"), ("query", "--device", "d"), ("tail", "--device", "d")]
+
+
+class WithoutServer(unittest.TestCase):
+    def refused(self, done: subprocess.CompletedProcess, code: int, *words: str) -> None:
+        self.assertEqual(done.returncode, code, done)
+        self.assertEqual(done.stdout, "", done)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def test_help_and_version(self):
+        for arguments in [(), ("run",), ("version",), ("config",), ("config", "check"), ("config", "print"), ("device", "add"), ("publish",), ("query",), ("tail",)]:
+            with self.subTest(arguments):
+                done = fluxgate(*arguments, "--help")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertIn("Usage: fluxgate", done.stdout)
+        self.assertRegex(fluxgate("version").stdout, r"^fluxgate \d+\.\d+\.\d+\n$")
+
+    def test_wrong_words_are_named(self):
+        self.refused(fluxgate("versio"), 2, "no command 'versio'", "did you mean 'version'?", "publish")
+        self.refused(fluxgate("config", "chek"), 2, "no command 'chek'", "did you mean 'check'?")
+        self.refused(fluxgate(), 2)
+        self.refused(fluxgate("run", "--bogus"), 2, "--bogus")
+        self.refused(fluxgate("run", "--http-port", "abc"), 2, "http.port", "abc")
+        self.refused(fluxgate("device", "add"), 2, "device")
+        self.refused(fluxgate("publish", "v=1"), 2, "--device")
+        # Nothing that is given is ignored.
+        self.refused(fluxgate("publish", "--device", "d", input='{"v":1}'), 2, "--device", "stdin")
+        self.refused(fluxgate("publish", "--time", "2026-01-01T00:00:00Z", input='{"device":"d","metrics":{"v":1}}'), 2, "--time", "stdin")
+        self.refused(fluxgate("query", "--format", "xml"), 2, "xml", "csv")
+        self.refused(fluxgate("tail", "--count", "x"), 2, "--count")
+
+    def test_no_server(self):
+        for command in CLIENTS:
+            with self.subTest(command):
+                self.refused(fluxgate(*command, "--data-dir", "/nowhere"), 1, "/nowhere/server.json", "--url")
+                self.refused(fluxgate(*command, "--url", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1")
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w") as full:
+            for arguments in (("version",), ("config", "print")):
+                done = subprocess.run([BINARY, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, env=CLEAN)
+                self.assertEqual(done.returncode, 1, arguments)
+                self.assertIn("cannot be written", done.stderr)
+
+
+class WithServer(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.flux = Fluxgate()
+        cls.where = ("--data-dir", cls.flux.data_dir)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.flux.__exit__(None, None, None)
+
+    def test_a_wrong_token_is_refused(self):
+        for command in CLIENTS:
+            with self.subTest(command):
+                done = fluxgate(*command, "--url", f"http://{self.flux.http}", "--token", "wrong")
+                self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+                self.assertIn("token", done.stderr)
+
+    def test_what_the_server_refuses_is_named(self):
+        for arguments, field in [(("device", "add", "a/b"), "device"), (("publish", "--device", "d", "--time", "soon", "v=1"), "time"),
+                                 (("query", "--window", "1x"), "window"), (("query", "--limit", "0"), "limit")]:
+            with self.subTest(arguments):
+                done = fluxgate(*arguments, *self.where)
+                self.assertEqual(done.returncode, 2, done)
+                self.assertIn(f"fluxgate: {field}: ", done.stderr)
+
+    def test_a_tail_ends_when_interrupted_and_says_when_the_server_did(self):
+        def start(flux: Fluxgate) -> subprocess.Popen:
+            tail = subprocess.Popen([BINARY, "tail", "--device", "t", "--data-dir", flux.data_dir], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN)
+            os.set_blocking(tail.stdout.fileno(), False)
+
+            def seen():
+                fluxgate("publish", "--device", "t", "v=5", "--data-dir", flux.data_dir)
+                return tail.stdout.readline()
+
+            self.assertIn("  t  v  5", wait_until(seen, what="a reading in the tail"))
+            return tail
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            tail = start(self.flux)
+            tail.send_signal(number)
+            self.assertEqual((tail.wait(LIMIT_S), tail.communicate()[1]), (0, ""))
+        with Fluxgate() as other:
+            tail = start(other)
+            other.stop()
+            self.assertEqual(tail.wait(LIMIT_S), 1)
+            self.assertIn("ended the stream", tail.communicate()[1])
+
+    def test_into_a_pipe_that_closes(self):
+        sender = self.flux.sender()
+        sender.post("/api/v1/telemetry", {"device": "pipe", "readings": [{"time": 1767225600 + i, "metrics": {"v": i}} for i in range(20_000)]})
+        wait_until(lambda: fluxgate("query", "--device", "pipe", "--format", "csv", *self.where).stdout.count("\n") == 20_001, what="all rows")
+        query = subprocess.Popen([BINARY, "query", "--device", "pipe", "--format", "csv", *self.where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN)
+        self.assertEqual(query.stdout.readline(), "device,metric,time,value\n")
+        query.stdout.close()
+        self.assertIn(query.wait(LIMIT_S), (1, -signal.SIGPIPE))
+
+
+if __name__ == "__main__":
+    unittest.main()
