@@ -32,8 +32,8 @@ class IngestService final : public runtime::Service {
     registry::ConnectionLog& connection_log;
     metrics::Registry& metrics;
     http::TelemetryEndpoint::UserAccess users = nullptr;  ///< lets people send readings too; may stay empty
-    SignIn::Clock clock = monotonic_now;                  ///< for slowing down guesses
     CommandPort* commands = nullptr;                      ///< commands to devices; may stay empty
+    SignIn::Clock clock = monotonic_now;                  ///< for slowing down guesses
   };
 
   /// All that is needed outlives the service, which is made and destroyed off the shards.

@@ -52,7 +52,6 @@ Async<HttpResponse> CommandRoutes::send(HttpRequest& request) {
 }
 
 Async<HttpResponse> CommandRoutes::list(HttpRequest& request) {
-  CO_DO(only_parameters(request, {"device", "state", "limit", "cursor"}));
   CO_TRY(auto page, page_of(request, 100, kPage));
   std::optional<control::State> state;
   if (const auto word = request.query("state")) {
