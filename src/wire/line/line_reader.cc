@@ -98,6 +98,7 @@ const char* LineReader::quick_row(const char* at, const char* end, SeriesRows& r
 /// Reads fields into `cells_`, `texts_` and `missing_`; the byte behind them. Null when they do not fit.
 const char* LineReader::match(const char* at, const char* end, const Layout& layout) {
   const FieldList& list = *layout.fields;
+  if (list.newlines) return nullptr;
   const char* const names = list.names.data();
   const std::size_t count = list.entries.size();
   cells_.resize(count);
@@ -226,16 +227,14 @@ Result<> LineReader::store(SeriesRows& rows, BatchBuilder& builder) {
   const Time time = point_.time ? Time{*point_.time} : rows.next_time();
   const std::span<Cell> cells = builder.add_row(layout->shape, time);
   const std::vector<FieldDef>& defined = layout->shape->fields();
-  std::size_t taken = 0;
-  for (std::size_t column = 0; column < cells.size(); ++column) {
+  missing_.clear();
+  for (std::uint32_t column = 0; column < cells.size(); ++column) {
     const auto field = std::ranges::find(point_.fields, defined[column].name, &Point::Field::key);
-    if (field == point_.fields.end()) {
-      builder.set_missing(column);
-      continue;
-    }
-    cells[column] = field->type == ValueType::string ? builder.add_string(field->text) : field->cell;
-    ++taken;
+    if (field == point_.fields.end()) missing_.push_back(column);
+    else cells[column] = field->type == ValueType::string ? builder.add_string(field->text) : field->cell;
   }
+  const std::size_t taken = cells.size() - missing_.size();
+  for (const std::uint32_t column : missing_) builder.set_missing(column);  // the cells may have moved after it
   ++outcome_->rows;
   outcome_->readings += static_cast<std::uint32_t>(taken);
   return {};
@@ -337,6 +336,7 @@ const SeriesRows::Layout* LineReader::keep(SeriesRows& rows, ShapePtr shape,
     list.names += raw;
     list.names += '=';
   }
+  list.newlines = list.names.contains('\n');
   list.names.reserve(list.names.size() + 16);  // comparisons read beyond the last name
   if (rows.layouts_.size() >= SeriesRows::kMaxLayouts) rows.layouts_.pop_back();
   rows.layouts_.insert(rows.layouts_.begin(), Layout{std::move(shape), cache_->share(std::move(list))});

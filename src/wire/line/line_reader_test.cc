@@ -93,6 +93,22 @@ TEST(LineReader, NewlinesInStringsBelongToThem) {
   }
 }
 
+TEST(LineReader, NewlinesInNamesAreCounted) {
+  Fixture t;
+  for (int i = 0; i < 3; ++i) {
+    t.read("m\\\nx v=1 1\nm\\\nx v=1 1\nm a\\\nb=1 1\nm a\\\nb=1 1\nbad\n");
+    EXPECT_EQ(t.outcome.rows, 4U);
+    EXPECT_EQ(t.refusals(), Strings{"9:4 missing fields"});
+  }
+}
+
+TEST(LineReader, TheLastLineNeedsNoNewlineEvenBehindAStringThatHasSome) {
+  Fixture t;
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(t.read("m s=\"one\ntwo\"").size(), 1U);
+  Fixture other;
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(other.read("m s=\"one\ntwo\" 7"), Strings{"[m] [s]='one\ntwo' 7"});
+}
+
 TEST(LineReader, AStringThatIsNeverClosedCostsItsLine) {
   Fixture t;
   EXPECT_EQ(t.read("m s=\"open 1\nm v=1 2\n"), Strings{"[m] [v]=" + f(1) + " 2"});

@@ -164,10 +164,11 @@ const char* find_line_end(const char* at, const char* end) {
     if (*p == '"' && fields && p[-1] == '=' && p[-2] != '\\') {
       for (p = find_quote_or_backslash(p + 1, end); p < end && *p == '\\';)
         p = end - p < 2 ? end : find_quote_or_backslash(p + 2, end);
+      if (p == end) return first;  // never closed
     }
     ++p;
   }
-  return first;
+  return end;
 }
 
 }  // namespace flux::wire::line

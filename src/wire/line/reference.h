@@ -43,11 +43,9 @@ class Reference {
   }
 
   static std::size_t line_end(std::string_view body, std::size_t begin) {
-    const std::size_t newline = std::min(body.find('\n', begin), body.size());
     std::size_t i = begin;
     while (i < body.size() && blank(body[i])) ++i;
-    if (i < body.size() && body[i] == '#')
-      return std::max(newline, i) == i ? i : std::min(body.find('\n', i), body.size());
+    if (i < body.size() && body[i] == '#') return std::min(body.find('\n', i), body.size());
     enum { key, fields, string } state = key;
     const std::size_t start = i;
     const std::size_t first = std::min(body.find('\n', start), body.size());
@@ -62,9 +60,8 @@ class Reference {
       if (body[i] == ' ' && !escaped) state = fields;
       if (body[i] == '"' && state == fields && body[i - 1] == '=' && body[i - 2] != '\\') state = string;
     }
-    return state == string || first == body.size() ? first : first_unless_escaped(body, start, first);
+    return state == string ? first : body.size();
   }
-  static std::size_t first_unless_escaped(std::string_view, std::size_t, std::size_t first) { return first; }
 
   std::string unescape(std::string_view text, std::string_view what) {
     std::string out;

@@ -56,7 +56,7 @@ SeriesRows* SeriesCache::expected(const char* at, const char* end, std::size_t& 
   if (last_ == kNone || slots_[last_].next == kNone) return nullptr;
   const std::uint32_t index = slots_[last_].next;
   const std::string& key = slots_[index].key;
-  if (key.empty() || key.size() >= static_cast<std::size_t>(end - at)) return nullptr;
+  if (key.empty() || slots_[index].newlines || key.size() >= static_cast<std::size_t>(end - at)) return nullptr;
   if (at[key.size()] != ' ' || !same(at, key.data(), key.size())) return nullptr;
   size = key.size();
   return present(index);
@@ -121,6 +121,7 @@ SeriesRows& SeriesCache::insert(std::string_view key, std::unique_ptr<SeriesRows
     slot.key.reserve(key.size() + 16);
     slot.key.assign(key);
     slot.hash = hash;
+    slot.newlines = key.contains('\n');
     ++used_;
   }
   slots_[index].rows = std::move(rows);

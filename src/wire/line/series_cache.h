@@ -43,6 +43,7 @@ class SeriesCache {
     std::unique_ptr<SeriesRows> rows;
     std::uint32_t next = kNone;
     bool recent = false;
+    bool newlines = false;  // in the key: never expected, so that such lines are counted the slow way
   };
   SeriesRows* present(std::uint32_t index);
   [[nodiscard]] std::uint32_t index_of(std::string_view key, std::uint64_t hash) const;

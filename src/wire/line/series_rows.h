@@ -23,6 +23,7 @@ struct FieldList {
   };
   std::string names;  ///< `usage_user=usage_system=…`, then bytes that may be read over
   std::vector<Entry> entries;
+  bool newlines = false;  ///< in names: such lines are counted the slow way
 };
 using FieldListPtr = std::shared_ptr<const FieldList>;
 
