@@ -19,6 +19,9 @@ Result<std::vector<ProfileMetric>> read_metrics(std::string_view json);
 std::string write_fields(const KnownFields& fields);
 Result<KnownFields> read_fields(std::string_view json);
 
+std::string write_texts(const std::vector<std::string>& texts);
+Result<std::vector<std::string>> read_texts(std::string_view json);
+
 std::string write_profile(const Profile& profile);
 Result<Profile> read_profile(std::string_view json);
 
