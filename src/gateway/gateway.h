@@ -6,6 +6,7 @@
 #include "gateway/live/live_routes.h"
 #include "gateway/rest/auth_routes.h"
 #include "gateway/rest/credential_routes.h"
+#include "gateway/rest/database_routes.h"
 #include "gateway/rest/query_routes.h"
 #include "gateway/rest/registry_routes.h"
 #include "gateway/rest/system_routes.h"
@@ -17,6 +18,7 @@ class Gateway {
  public:
   struct Services {
     registry::Registry& registry;
+    registry::Databases& databases;
     auth::Accounts& accounts;
     auth::Credentials& credentials;
     bus::Bus& bus;
@@ -30,6 +32,7 @@ class Gateway {
     DemoControl* demo = nullptr;
     std::function<SystemStatus()> status;
     std::function<std::uint16_t()> mqtt_port;
+    DatabaseRoutes::Erase erase_database;
   };
   /// All that `services` refers to outlives the gateway.
   Gateway(const Services& services, auth::Mode mode, QueryRunOptions query_options);
@@ -41,6 +44,7 @@ class Gateway {
   auth::Mode mode_;
   AuthRoutes auth_;
   RegistryRoutes registry_;
+  DatabaseRoutes databases_;
   CredentialRoutes credentials_;
   QueryRoutes query_;
   SystemRoutes system_;

@@ -69,8 +69,8 @@ class Node {
     directory.ensure({1}, "pump-2");
     shards.start();
     service = std::make_unique<IngestService>(
-        config, IngestService::Needs{shards, *bus, directory, authenticator, log, metrics});
-    service->mount(router.group("/api/v1"));
+        config, IngestService::Needs{shards, *bus, directory, databases, authenticator, log, metrics});
+    service->mount(router.group("/api/v1"), router.group());
     net::HttpOptions options;
     options.tcp.linger_time = 100_ms;
     http = std::make_unique<net::HttpServer>(shards, router, options);
@@ -122,6 +122,7 @@ class Node {
 
   std::unique_ptr<bus::memory::MemoryBus> bus;
   registry::Directory directory;
+  registry::Databases databases;
   FakeAuthenticator authenticator;
   registry::ConnectionLog log;
   metrics::Registry metrics;

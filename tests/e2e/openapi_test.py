@@ -195,6 +195,9 @@ CALLS = [
          then=lambda world, answer: (world.keep(ingest_key=answer.json["id"]), world.add_sender(answer.json["key"]))),
     Call("GET", f"{API}/ingest-keys", 200),
 
+    Call("POST", f"{API}/databases", 201, body={"name": "telegraf", "device_tags": ["host"]}),
+    Call("GET", f"{API}/databases", 200),
+
     # Readings in: accepted, refused one by one, refused as a whole, and refused by the profile after they were logged.
     Call("POST", f"{API}/telemetry", 200, "sender", body=READINGS),
     Call("POST", f"{API}/telemetry", 200, "sender",
@@ -279,6 +282,10 @@ CALLS = [
     Call("POST", f"{API}/connect", 400, body={}),
     Call("POST", f"{API}/ingest-keys", 400, body={"name": ""}),
     Call("DELETE", f"{API}/ingest-keys/{{id}}", 404, at=NOWHERE),
+    Call("POST", f"{API}/databases", 400, body={"name": "a/b"}),
+    Call("POST", f"{API}/databases", 409, body={"name": "telegraf"}),
+    Call("DELETE", f"{API}/databases/{{database}}", 404, at={"database": "nowhere"}),
+    Call("DELETE", f"{API}/databases/{{database}}", 400, at={"database": "default"}),
     Call("POST", f"{API}/telemetry", 401, "nobody", body=READINGS[0]),
     Call("GET", f"{API}/query", 400, query={"from": "later"}),
     Call("POST", f"{API}/query", 400, body={"choose": {}}),
@@ -310,6 +317,7 @@ CALLS = [
     Call("DELETE", f"{API}/dashboards/{{id}}", 204, at={"id": "{dashboard}"}),
     Call("DELETE", f"{API}/devices/{{device}}/credentials/{{id}}", 204, at=AT_PUMP | {"id": "{credential}"}),
     Call("DELETE", f"{API}/ingest-keys/{{id}}", 204, at={"id": "{ingest_key}"}),
+    Call("DELETE", f"{API}/databases/{{database}}", 204, at={"database": "telegraf"}),
     Call("DELETE", f"{API}/devices/{{device}}", 204, at={"device": "pump-2"}),
     Call("DELETE", f"{API}/profiles/{{profile}}", 204, at={"profile": "plain"}),
 ]
