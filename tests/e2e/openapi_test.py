@@ -394,7 +394,7 @@ class Served(unittest.TestCase):
         for path, item in DOCUMENT["paths"].items():
             documented = {verb.upper() for verb in item if verb in VERBS}
             routed = documented | {"OPTIONS"} | ({"HEAD"} if "GET" in documented else set())
-            concrete = path.format(device="d", id="i", profile="p")
+            concrete = path.format(device="d", id="i", profile="p", database="x")
             for method in sorted({"GET", "POST", "PUT", "PATCH", "DELETE"} - documented):
                 with self.subTest(f"{method} {path}"):
                     answer = self.admin.request(method, concrete)
@@ -421,7 +421,7 @@ class Served(unittest.TestCase):
     def test_parameters_that_are_not_known_are_refused(self):
         for method, path in OPERATIONS:
             with self.subTest(f"{method} {path}"):
-                answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p"), None, colour="red")
+                answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p", database="x"), None, colour="red")
                 self.assertEqual(answer.status, 400, answer)
                 self.fits(answer.json, ERROR)
                 self.assertEqual(answer.json["error"]["field"], "colour")
@@ -429,7 +429,7 @@ class Served(unittest.TestCase):
                     self.assertIn(name, answer.json["error"]["message"])
                     # One letter too many: the right name is at hand.
                     wrong = name + "x"
-                    answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p"), None, **{wrong: "1"})
+                    answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p", database="x"), None, **{wrong: "1"})
                     self.assertEqual((answer.status, answer.json["error"]["field"]), (400, wrong), answer)
                     self.assertIn(f"did you mean '{name}'?", answer.json["error"]["message"])
 
@@ -442,7 +442,7 @@ class Served(unittest.TestCase):
             for where, body in bodies_with_a_field_too_many(schema):
                 with self.subTest(f"{method} {path} {where}"):
                     caller = self.caller_of(path) if operation.get("security") != [] else self.flux.anonymous()
-                    answer = caller.request(method, path.format(device="d", id="i", profile="p"), body, headers)
+                    answer = caller.request(method, path.format(device="d", id="i", profile="p", database="x"), body, headers)
                     self.assertEqual(answer.status, 400, answer)
                     found = answer.json["error"] if "error" in answer.json else answer.json["refused"][0]
                     self.assertEqual(found["field"].split(".")[-1], "colour", answer)
@@ -451,7 +451,7 @@ class Served(unittest.TestCase):
             for name in SCHEMAS.resolve(schema).get("properties", {}):
                 with self.subTest(f"{method} {path} {name}x"):
                     caller = self.caller_of(path) if operation.get("security") != [] else self.flux.anonymous()
-                    answer = caller.request(method, path.format(device="d", id="i", profile="p"), {name + "x": 1}, headers)
+                    answer = caller.request(method, path.format(device="d", id="i", profile="p", database="x"), {name + "x": 1}, headers)
                     self.assertEqual(answer.status, 400, answer)
                     self.assertIn(f"did you mean '{name}'?", answer.json["error"]["message"])
 
