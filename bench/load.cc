@@ -3,7 +3,10 @@
 //   flux_load --mode http --http 127.0.0.1:8080 --pid 4711 --readings 3000000 --connections 8 --batch 100
 //   flux_load --mode mqtt --mqtt 127.0.0.1:1883 --http 127.0.0.1:8080 --pid 4711 --readings 1000000
 //             --connections 50 --in-flight 100
+//   flux_load --mode line --file tsbs-cpu-only.lp --http 127.0.0.1:8080 --pid 4711 --batch 5000
 //
+// `line` sends the lines of a file (line protocol, ns) to /write, so many in a body; what is sent twice for one time
+// counts once, so the readings that can be queried may be fewer than were sent.
 // A reading is one value. CPU is the server's own (user and system, from /proc), from the first byte sent until the
 // last reading can be queried. One thread on epoll, so that it takes as little as it can of a small machine.
 
@@ -12,7 +15,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +47,7 @@ struct Options {
   std::string http;
   std::string mqtt;
   std::string token;
+  std::string file;
   std::string shape = "single";  // single: an array of one-value objects; wide: ten values an object
   int pid = 0;
   std::uint64_t readings = 1'000'000;
@@ -75,6 +81,7 @@ Options parse(int argc, char** argv) {
   text("--mqtt", options.mqtt);
   text("--token", options.token);
   text("--shape", options.shape);
+  text("--file", options.file);
   number("--pid", options.pid);
   number("--readings", options.readings);
   number("--devices", options.devices);
@@ -82,8 +89,9 @@ Options parse(int argc, char** argv) {
   number("--batch", options.batch);
   number("--in-flight", options.in_flight);
   if (!given.empty()) die("unknown option " + given.begin()->first);
-  if (options.mode != "http" && options.mode != "mqtt") die("--mode is http or mqtt");
-  if (options.in_flight == 0) options.in_flight = options.mode == "mqtt" ? 100 : 4;
+  if (options.mode != "http" && options.mode != "mqtt" && options.mode != "line") die("--mode is http, mqtt or line");
+  if ((options.mode == "line") == options.file.empty()) die("--file goes with --mode line");
+  if (options.in_flight == 0) options.in_flight = options.mode == "mqtt" ? 100 : options.mode == "line" ? 1 : 4;
   if (options.http.empty() || (options.mode == "mqtt" && options.mqtt.empty())) die("--http (and --mqtt) are needed");
   return options;
 }
@@ -150,12 +158,64 @@ std::uint64_t count_stored(const Options& options) {
   return sum;
 }
 
+/// The lines of a file, body after body.
+class LineFile {
+ public:
+  explicit LineFile(const Options& options) : lines_(options.batch) {
+    if (options.file.empty()) return;
+    const int fd = open(options.file.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat info{};
+    if (fd < 0 || fstat(fd, &info) != 0) die("cannot open " + options.file);
+    const auto size = static_cast<std::size_t>(info.st_size);
+    const void* const bytes = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED) die("cannot read " + options.file);
+    close(fd);
+    rest_ = {static_cast<const char*>(bytes), size};
+  }
+  [[nodiscard]] bool done() const { return rest_.empty(); }
+
+  /// The next body, and how many values are in it: lines have neither escapes nor strings with commas.
+  std::string_view body(std::uint64_t& values) {
+    std::size_t end = 0;
+    for (std::size_t line = 0; line < lines_ && end < rest_.size(); ++line) {
+      const std::string_view text = rest_.substr(end, rest_.find('\n', end) - end);
+      const std::size_t fields = text.find(' ');
+      if (!text.starts_with('#') && fields != std::string_view::npos)
+        values += 1 + static_cast<std::uint64_t>(std::ranges::count(text.substr(fields), ','));
+      end += text.size() + 1;
+    }
+    const std::string_view taken = rest_.substr(0, end);
+    rest_.remove_prefix(taken.size());
+    return taken;
+  }
+
+ private:
+  std::size_t lines_;
+  std::string_view rest_;
+};
+
+/// Waits until every record of the log is processed, hence can be queried: asking costs the server less than counting.
+/// The figure is up to 100 ms old, so that it has to be seen for longer.
+void wait_for_processing(const Options& options) {
+  const Duration give_up = monotonic_now() + 120_s;
+  for (int idle = 0; idle < 4;) {
+    const std::string answer = get(options, "/metrics");
+    bool lags = false;
+    for (std::size_t at = answer.find("\nfluxgate_process_lag_records{"); at != std::string::npos;
+         at = answer.find("\nfluxgate_process_lag_records{", at + 1))
+      lags |= std::strtod(answer.c_str() + answer.find("} ", at) + 2, nullptr) > 0;
+    idle = lags ? 0 : idle + 1;
+    if (monotonic_now() > give_up) die("what was acknowledged is not processed after two minutes");
+    usleep(50'000);
+  }
+}
+
 /// Makes the messages: device after device, each with times of its own that go up, so that no reading replaces another.
 class Source {
  public:
-  explicit Source(const Options& options) : options_(options), rounds_(options.devices, 0) {}
+  explicit Source(const Options& options) : options_(options), rounds_(options.devices, 0), file_(options) {}
 
-  [[nodiscard]] bool done() const { return made_ >= options_.readings; }
+  [[nodiscard]] bool done() const { return options_.mode == "line" ? file_.done() : made_ >= options_.readings; }
   [[nodiscard]] std::uint64_t made() const { return made_; }
 
   std::string http_body() {
@@ -175,6 +235,8 @@ class Source {
     }
     return body + "]";
   }
+
+  std::string_view line_body() { return file_.body(made_); }
 
   /// Topic and payload of one reading.
   std::pair<std::string, std::string> message() {
@@ -198,6 +260,7 @@ class Source {
 
   const Options& options_;
   std::vector<std::uint64_t> rounds_;
+  LineFile file_;
   std::uint64_t next_ = 0;
   std::uint64_t made_ = 0;
   std::uint64_t seed_ = 42;
@@ -224,7 +287,7 @@ class Load {
     for (std::size_t i = 0; i < options_.connections; ++i) {
       auto& connection = *connections_.emplace_back(std::make_unique<Connection>());
       connection.fd = connect_to(address, false);
-      connection.ready = options_.mode == "http";
+      connection.ready = options_.mode != "mqtt";
       if (options_.mode == "mqtt") {
         const std::string id = "load-" + std::to_string(i);
         mqtt::Connect hello{.version = mqtt::Version::v3_1_1,
@@ -277,6 +340,12 @@ class Load {
                               .packet_id = connection.packet_id,
                               .payload = std::as_bytes(std::span(payload))};
         mqtt::encode(publish, mqtt::Version::v3_1_1, {}, connection.out);
+      } else if (options_.mode == "line") {
+        const std::string_view body = source_.line_body();
+        connection.out += "POST /write?db=default HTTP/1.1\r\nHost: " + options_.http + "\r\n";
+        if (!options_.token.empty()) connection.out += "Authorization: Token " + options_.token + "\r\n";
+        connection.out += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+        connection.out += body;
       } else {
         const std::string body = source_.http_body();
         connection.out +=
@@ -343,6 +412,11 @@ class Load {
       const std::string_view rest = std::string_view(connection.in).substr(used);
       const std::size_t head = rest.find("\r\n\r\n");
       if (head == std::string_view::npos) return used;
+      if (rest.starts_with("HTTP/1.1 204")) {
+        used += head + 4;
+        answered(connection);
+        continue;
+      }
       std::size_t at = rest.substr(0, head).find("ontent-Length: ");
       if (at == std::string_view::npos) at = rest.substr(0, head).find("ontent-length: ");
       if (at == std::string_view::npos) die("an answer without a length");
@@ -374,23 +448,31 @@ int main(int argc, char** argv) {
   load.run();
   const double acknowledged_s = (monotonic_now() - began).seconds();
   const double acknowledged_cpu = cpu_seconds(options.pid) - cpu_before;
+  if (options.mode == "line") wait_for_processing(options);
   std::uint64_t stored = 0;
+  double wall = (monotonic_now() - began).seconds();
+  double cpu = cpu_seconds(options.pid) - cpu_before;
   const Duration give_up = monotonic_now() + 60_s;
   while ((stored = count_stored(options) - stored_before) < load.sent()) {
+    if (options.mode == "line") break;  // some were sent twice: which, only the server knows
     if (monotonic_now() > give_up)
       die("only " + std::to_string(stored) + " of " + std::to_string(load.sent()) + " can be queried");
     usleep(20'000);
   }
-  if (stored != load.sent()) die("there are " + std::to_string(stored) + " readings, more than were sent");
-  const double wall = (monotonic_now() - began).seconds();
-  const double cpu = cpu_seconds(options.pid) - cpu_before;
+  if (stored > load.sent()) die("there are " + std::to_string(stored) + " readings, more than were sent");
+  if (options.mode != "line") {
+    wall = (monotonic_now() - began).seconds();
+    cpu = cpu_seconds(options.pid) - cpu_before;
+  }
   const auto readings = static_cast<double>(load.sent());
   std::printf(
-      "{\"mode\":\"%s\",\"shape\":\"%s\",\"readings\":%llu,\"connections\":%zu,\"in_flight\":%zu,\"batch\":%zu,"
+      "{\"mode\":\"%s\",\"shape\":\"%s\",\"readings\":%llu,\"queryable\":%llu,\"connections\":%zu,\"in_flight\":%zu,"
+      "\"batch\":%zu,"
       "\"seconds_until_acknowledged\":%.3f,\"seconds_until_queryable\":%.3f,\"server_cpu_s\":%.2f,"
       "\"server_cpu_s_until_acknowledged\":%.2f,\"readings_per_cpu_s\":%.0f,\"readings_per_s\":%.0f,"
       "\"ack_ms_p50\":%.2f,\"ack_ms_p99\":%.2f}\n",
-      options.mode.c_str(), options.shape.c_str(), static_cast<unsigned long long>(load.sent()), options.connections,
-      options.in_flight, options.mode == "mqtt" ? 1 : options.batch, acknowledged_s, wall, cpu, acknowledged_cpu,
+      options.mode.c_str(), options.shape.c_str(), static_cast<unsigned long long>(load.sent()),
+      static_cast<unsigned long long>(stored), options.connections, options.in_flight,
+      options.mode == "mqtt" ? 1 : options.batch, acknowledged_s, wall, cpu, acknowledged_cpu,
       cpu > 0 ? readings / cpu : 0, readings / wall, 1e3 * load.quantile(0.5), 1e3 * load.quantile(0.99));
 }

@@ -127,10 +127,29 @@ def scenario_build(options) -> dict:
         return {"seconds": round(time.monotonic() - began, 1)}
 
 
+def line_file(options, name: str) -> dict:
+    """Line protocol of `--data`, unpacked first, so that neither server nor generator pays for that."""
+    packed = options.data / f"{name}.lp.zst" if options.data else None
+    if packed is None or not packed.exists():
+        return {"skipped": f"--data names no folder with {name}.lp.zst", "readings_per_cpu_s": 0}
+    with tempfile.NamedTemporaryFile(suffix=".lp") as plain:
+        subprocess.run(["zstd", "-dc", "--long=27", packed], stdout=plain, check=True)
+        return load(options, "--mode", "line", "--file", plain.name, "--connections", "4", "--batch", str(options.lines))
+
+
+def scenario_line_cpu(options) -> dict:
+    return line_file(options, "tsbs-cpu-only-24h")
+
+
+def scenario_line_iot(options) -> dict:
+    return line_file(options, "tsbs-iot-24h")
+
+
 SCENARIOS = {"start": (scenario_start, "seconds_until_serving"), "idle": (scenario_idle, "memory_mb"),
              "http": (scenario_http, "readings_per_cpu_s"), "http_wide": (scenario_http_wide, "readings_per_cpu_s"),
              "mqtt": (scenario_mqtt, "readings_per_cpu_s"), "browser_http": (scenario_browser_http, "p99_ms"),
-             "browser_mqtt": (scenario_browser_mqtt, "p99_ms"), "build": (scenario_build, "seconds")}
+             "browser_mqtt": (scenario_browser_mqtt, "p99_ms"), "build": (scenario_build, "seconds"),
+             "line_cpu": (scenario_line_cpu, "readings_per_cpu_s"), "line_iot": (scenario_line_iot, "readings_per_cpu_s")}
 # Their figure needs no repetition, or takes too long for one.
 ONCE = ("idle", "build")
 
@@ -141,6 +160,8 @@ def main() -> None:
     parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "fluxgate")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--readings", type=int, default=3_000_000)
+    parser.add_argument("--data", type=Path, help="folder of tsbs-cpu-only-24h.lp.zst and tsbs-iot-24h.lp.zst, for line_cpu and line_iot")
+    parser.add_argument("--lines", type=int, default=5_000, help="lines in one body of line_cpu and line_iot")
     parser.add_argument("--idle-seconds", type=float, default=30)
     parser.add_argument("--published", type=int, default=300, help="values in a browser scenario")
     options = parser.parse_args()

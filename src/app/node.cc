@@ -23,10 +23,12 @@
 #include "observe/health.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
+#include "process/change_feed.h"
 #include "process/folder_checkpoints.h"
 #include "process/service.h"
 #include "query/executor.h"
 #include "query/registry_catalog.h"
+#include "registry/databases.h"
 #include "registry/embedded.h"
 #include "runtime/service.h"
 #include "runtime/shard.h"
@@ -59,6 +61,7 @@ struct Node::Impl {
   registry::Directory directory;
   registry::ConnectionLog connection_log;
   std::unique_ptr<registry::EmbeddedRegistry> registry;
+  std::unique_ptr<registry::Databases> databases;
   std::unique_ptr<auth::Accounts> accounts;
   std::unique_ptr<auth::Credentials> credentials;
   std::unique_ptr<control::Dispatcher> commands;
@@ -141,6 +144,7 @@ Result<> Node::Impl::open_stores() {
   settings.database.path = data / "registry.db";
   TRY(database, store::sqlite::open(settings.database, metrics));
   TRY(registry, registry::EmbeddedRegistry::open(*database, directory, workers, metrics));
+  TRY(databases, registry::Databases::open(*database));
   TRY(credentials, auth::Credentials::open(*database, *registry, directory, metrics));
   TRY(accounts, auth::Accounts::open(*database, hashing, data, settings.auth));
   TRY(commands, control::Dispatcher::open({*database, directory, shards, metrics}, settings.control));
@@ -183,7 +187,7 @@ void Node::Impl::compose() {
                                          settings.process);
   ingest = std::make_unique<ingest::IngestService>(
       settings.ingest,
-      ingest::IngestService::Needs{shards, *bus, directory, authenticator(), connection_log, metrics,
+      ingest::IngestService::Needs{shards, *bus, directory, *databases, authenticator(), connection_log, metrics,
                                    [this](net::HttpRequest& request) { return people_may_send(request); },
                                    command_bridge.get()});
   catalog = std::make_unique<query::RegistryCatalog>(directory);
@@ -198,11 +202,16 @@ void Node::Impl::compose() {
           folder->path(), open_mode()},
       settings.self, demo);
   gateway = std::make_unique<gateway::Gateway>(
-      gateway::Gateway::Services{*registry, *accounts, *credentials, *commands, *bus, *store, std::move(executor), *hub,
-                                 workers, query_workers, metrics, health, edge.get(), [this] { return status(); },
-                                 [this] { return ingest->mqtt_address().value_or(net::Address{}).port; }},
+      gateway::Gateway::Services{*registry, *databases, *accounts, *credentials, *commands, *bus, *store,
+                                 std::move(executor), *hub, workers, query_workers, metrics, health, edge.get(),
+                                 [this] { return status(); },
+                                 [this] { return ingest->mqtt_address().value_or(net::Address{}).port; },
+                                 [this](TenantId tenant, std::string name) {
+                                   wire::control::EraseReadings erase{.tenant = tenant, .database = std::move(name)};
+                                   return process::publish_erase(*bus, std::move(erase));
+                                 }},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
-  ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()));
+  ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()), router.group());
   gateway->mount(router);
   http = std::make_unique<HttpService>(shards, router, settings.http.options(open_mode()), settings.http.host,
                                        settings.http.port, settings.server.drain_time, metrics);
@@ -251,7 +260,8 @@ gateway::SystemStatus Node::Impl::status() const {
 
 void Node::Impl::keep_up() {
   const double readings = metrics.value("fluxgate_ingest_readings_total", {{"protocol", "mqtt"}}) +
-                          metrics.value("fluxgate_ingest_readings_total", {{"protocol", "http"}});
+                          metrics.value("fluxgate_ingest_readings_total", {{"protocol", "http"}}) +
+                          metrics.value("fluxgate_ingest_readings_total", {{"protocol", "line"}});
   readings_per_s = readings - readings_before;
   readings_before = readings;
   watch_health();

@@ -11,6 +11,7 @@ Gateway::Gateway(const Services& s, auth::Mode mode, QueryRunOptions query_optio
       mode_(mode),
       auth_(s.accounts, mode),
       registry_(s.registry, s.store, s.workers),
+      databases_(s.databases, s.erase_database),
       credentials_(s.credentials, s.registry, s.mqtt_port),
       commands_(s.commands),
       query_(s.executor, s.bus, s.query_workers, query_options),
@@ -29,6 +30,7 @@ void Gateway::mount(net::Router& router) {
       router.group("/api/v1").use(require_access(accounts_, mode_)).use(documented).after(private_answers);
   auth_.mount(open, api);
   registry_.mount(api);
+  databases_.mount(api);
   credentials_.mount(api);
   commands_.mount(api);
   query_.mount(api);

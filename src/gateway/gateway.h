@@ -7,6 +7,7 @@
 #include "gateway/rest/auth_routes.h"
 #include "gateway/rest/command_routes.h"
 #include "gateway/rest/credential_routes.h"
+#include "gateway/rest/database_routes.h"
 #include "gateway/rest/query_routes.h"
 #include "gateway/rest/registry_routes.h"
 #include "gateway/rest/system_routes.h"
@@ -18,6 +19,7 @@ class Gateway {
  public:
   struct Services {
     registry::Registry& registry;
+    registry::Databases& databases;
     auth::Accounts& accounts;
     auth::Credentials& credentials;
     control::Commands& commands;
@@ -32,6 +34,7 @@ class Gateway {
     DemoControl* demo = nullptr;
     std::function<SystemStatus()> status;
     std::function<std::uint16_t()> mqtt_port;
+    DatabaseRoutes::Erase erase_database;
   };
   /// All that `services` refers to outlives the gateway.
   Gateway(const Services& services, auth::Mode mode, QueryRunOptions query_options);
@@ -43,6 +46,7 @@ class Gateway {
   auth::Mode mode_;
   AuthRoutes auth_;
   RegistryRoutes registry_;
+  DatabaseRoutes databases_;
   CredentialRoutes credentials_;
   CommandRoutes commands_;
   QueryRoutes query_;

@@ -101,11 +101,31 @@ struct HttpConfig {
   }
 };
 
+/// InfluxDB's line protocol.
+struct LineConfig {
+  config::Bytes body_bytes = 32_MiB;
+  bool create_databases = true;
+  std::uint32_t cached_series = 50'000;
+  std::uint32_t fields_per_line = 4'096;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("body_bytes", body_bytes, "Largest body of /write and /api/v2/write, decompressed.",
+           {.min = 1_KiB, .max = 256_MiB});
+    fields("create_databases", create_databases,
+           "Whether a write to a database that is not there makes it, where the credential may create devices; "
+           "otherwise the answer is 404.");
+    fields("cached_series", cached_series, "Series of one database that one core keeps at hand.", {.min = 100});
+    fields("fields_per_line", fields_per_line, "Fields in one line.", {.min = 1, .max = 65'536});
+  }
+};
+
 struct Config {
   OutboxConfig outbox;
   LimitsConfig limits;
   MqttConfig mqtt;
   HttpConfig http;
+  LineConfig line;
 
   template <class Fields>
   void describe(Fields& fields) {
@@ -113,6 +133,7 @@ struct Config {
     fields.group("limits", limits);
     fields.group("mqtt", mqtt);
     fields.group("http", http);
+    fields.group("line", line);
   }
 };
 

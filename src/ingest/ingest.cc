@@ -27,11 +27,17 @@ IngestService::IngestService(Config config, Needs needs)
     shards_.push_back(std::make_unique<ShardIngest>(*shard, needs_.bus, admission_, needs_.authenticator, config_,
                                                     metrics_, trouble_));
   }
+  line_ = std::make_unique<line::LineEndpoint>(line::LineEndpoint::Needs{shards_, admission_, needs_.directory,
+                                                                         needs_.databases, config_, metrics_, sign_in_,
+                                                                         needs_.connection_log, needs_.users});
 }
 
 IngestService::~IngestService() = default;
 
-void IngestService::mount(const net::Router::Group& api) { http_.mount(api); }
+void IngestService::mount(const net::Router::Group& api, const net::Router::Group& root) {
+  http_.mount(api);
+  line_->mount(root);
+}
 
 std::optional<net::Address> IngestService::mqtt_address() const {
   if (!mqtt_) return std::nullopt;

@@ -9,6 +9,7 @@
 #include "ingest/commands.h"
 #include "ingest/config.h"
 #include "ingest/http/telemetry_endpoint.h"
+#include "ingest/line/line_endpoint.h"
 #include "ingest/metrics.h"
 #include "ingest/mqtt/endpoint.h"
 #include "ingest/shard_ingest.h"
@@ -16,10 +17,11 @@
 
 namespace flux::ingest {
 
-/// Takes what devices send, by MQTT and HTTP, and gives it to the log.
+/// Takes what devices send, by MQTT, HTTP and line protocol, and gives it to the log.
 ///
-///     IngestService ingest(config.ingest, {shards, *bus, directory, authenticator, connection_log, metrics});
-///     ingest.mount(router.group("/api/v1"));          // before the HTTP server starts
+///     IngestService ingest(config.ingest, {shards, *bus, directory, databases, authenticator, connection_log,
+///                                          metrics});
+///     ingest.mount(router.group("/api/v1"), router.group());   // before the HTTP server starts
 ///     group.add(ingest);                              // after bus and registry, before the HTTP server
 ///     ... ingest.mqtt_address()                       // once started
 class IngestService final : public runtime::Service {
@@ -28,6 +30,7 @@ class IngestService final : public runtime::Service {
     runtime::Shards& shards;
     bus::Bus& bus;
     registry::Directory& directory;
+    registry::Databases& databases;
     auth::DeviceAuthenticator& authenticator;
     registry::ConnectionLog& connection_log;
     metrics::Registry& metrics;
@@ -40,8 +43,8 @@ class IngestService final : public runtime::Service {
   IngestService(Config config, Needs needs);
   ~IngestService() override;
 
-  /// Adds `POST …/telemetry`. Once, before requests come.
-  void mount(const net::Router::Group& api);
+  /// Adds `POST …/telemetry` to `api` and what InfluxDB's clients call to `root`. Once, before requests come.
+  void mount(const net::Router::Group& api, const net::Router::Group& root);
   /// Of the MQTT port, while started; nothing when MQTT is switched off.
   [[nodiscard]] std::optional<net::Address> mqtt_address() const;
   [[nodiscard]] const Config& config() const { return config_; }
@@ -64,6 +67,7 @@ class IngestService final : public runtime::Service {
   SignIn sign_in_;
   std::vector<std::unique_ptr<ShardIngest>> shards_;
   http::TelemetryEndpoint http_;
+  std::unique_ptr<line::LineEndpoint> line_;
   std::unique_ptr<mqtt::Endpoint> mqtt_;
 };
 

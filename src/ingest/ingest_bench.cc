@@ -79,8 +79,8 @@ struct Server {
     config.mqtt.host = "127.0.0.1";
     config.mqtt.port = 0;
     service = std::make_unique<IngestService>(
-        config, IngestService::Needs{shards, bus, directory, authenticator, log, metrics});
-    service->mount(router.group("/api/v1"));
+        config, IngestService::Needs{shards, bus, directory, databases, authenticator, log, metrics});
+    service->mount(router.group("/api/v1"), router.group());
     http = std::make_unique<net::HttpServer>(shards, router, net::HttpOptions{});
     CHECK(http->listen("127.0.0.1", 0).has_value());
     CHECK(runtime::block_on(shards[0], service->start()).has_value());
@@ -93,6 +93,7 @@ struct Server {
   }
   NullBus bus;
   registry::Directory directory;
+  registry::Databases databases;
   auth::OpenDeviceAuthenticator authenticator;
   registry::ConnectionLog log;
   metrics::Registry metrics;

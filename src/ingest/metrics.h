@@ -9,8 +9,10 @@ struct Metrics {
   explicit Metrics(metrics::Registry& r)
       : readings_mqtt(r.counter("fluxgate_ingest_readings_total", kReadings, {{"protocol", "mqtt"}})),
         readings_http(r.counter("fluxgate_ingest_readings_total", kReadings, {{"protocol", "http"}})),
+        readings_line(r.counter("fluxgate_ingest_readings_total", kReadings, {{"protocol", "line"}})),
         messages_mqtt(r.counter("fluxgate_ingest_messages_total", kMessages, {{"protocol", "mqtt"}})),
         messages_http(r.counter("fluxgate_ingest_messages_total", kMessages, {{"protocol", "http"}})),
+        messages_line(r.counter("fluxgate_ingest_messages_total", kMessages, {{"protocol", "line"}})),
         refused_values(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "value"}})),
         refused_payload(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "payload"}})),
         refused_topic(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "topic"}})),
@@ -54,7 +56,8 @@ struct Metrics {
       "Credentials that were refused after so many that the sender is told to wait.";
   static constexpr const char* kRefused = "Values (or whole messages) refused before acknowledgement.";
 
-  metrics::Counter &readings_mqtt, &readings_http, &messages_mqtt, &messages_http;
+  metrics::Counter &readings_mqtt, &readings_http, &readings_line;
+  metrics::Counter &messages_mqtt, &messages_http, &messages_line;
   metrics::Counter &refused_values, &refused_payload, &refused_topic, &refused_device, &refused_answers, &refused_busy;
   metrics::Counter &sign_in_refused_mqtt, &sign_in_refused_http, &sign_in_throttled_mqtt, &sign_in_throttled_http;
   metrics::Counter& batches;

@@ -126,8 +126,9 @@ class Node {
     directory.ensure({1}, "pump-2");
     shards.start();
     service = std::make_unique<IngestService>(
-        config, IngestService::Needs{shards, *bus, directory, authenticator, log, metrics, nullptr, &commands});
-    service->mount(router.group("/api/v1"));
+        config,
+        IngestService::Needs{shards, *bus, directory, databases, authenticator, log, metrics, nullptr, &commands});
+    service->mount(router.group("/api/v1"), router.group());
     net::HttpOptions options;
     options.tcp.linger_time = 100_ms;
     http = std::make_unique<net::HttpServer>(shards, router, options);
@@ -179,6 +180,7 @@ class Node {
 
   std::unique_ptr<bus::memory::MemoryBus> bus;
   registry::Directory directory;
+  registry::Databases databases;
   FakeAuthenticator authenticator;
   registry::ConnectionLog log;
   FakeCommands commands;

@@ -131,6 +131,12 @@ Result<KnownFields> read_fields(std::string_view text) {
   });
 }
 
+std::string write_texts(const std::vector<std::string>& texts) { return dump(Json(texts)); }
+
+Result<std::vector<std::string>> read_texts(std::string_view json) {
+  return reading("list of texts", json, [](const Json& texts) { return texts.get<std::vector<std::string>>(); });
+}
+
 std::string write_profile(const Profile& profile) {
   return dump({{"id", profile.id},
                {"name", optional(profile.name)},

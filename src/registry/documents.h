@@ -22,6 +22,9 @@ Result<std::vector<ProfileCommand>> read_commands(std::string_view json);
 std::string write_fields(const KnownFields& fields);
 Result<KnownFields> read_fields(std::string_view json);
 
+std::string write_texts(const std::vector<std::string>& texts);
+Result<std::vector<std::string>> read_texts(std::string_view json);
+
 std::string write_profile(const Profile& profile);
 Result<Profile> read_profile(std::string_view json);
 

@@ -76,6 +76,34 @@ std::span<const store::Migration> migrations() {
       )sql"},
       store::Migration{2, "profile_commands", R"sql(
         ALTER TABLE profiles ADD COLUMN commands TEXT NOT NULL DEFAULT '[]';  -- JSON array
+        )sql"},
+      store::Migration{3, "databases", R"sql(
+        -- What line protocol calls a database.
+        CREATE TABLE influx_databases (
+          tenant      INTEGER NOT NULL,
+          name        TEXT    NOT NULL,
+          device_tags TEXT    NOT NULL,      -- JSON array: tags that name a line's device, in order
+          created_at  INTEGER NOT NULL,
+          PRIMARY KEY (tenant, name)
+        );
+        CREATE TABLE influx_retention_policies (
+          tenant      INTEGER NOT NULL,
+          database    TEXT    NOT NULL,
+          name        TEXT    NOT NULL,
+          position    INTEGER NOT NULL,      -- 0: the default
+          duration_ns INTEGER NOT NULL,      -- 0: for ever
+          PRIMARY KEY (tenant, database, name)
+        );
+
+        -- The types that the first lines of a database gave its fields: durable before those lines are acknowledged.
+        CREATE TABLE influx_fields (
+          tenant      INTEGER NOT NULL,
+          database    TEXT    NOT NULL,
+          measurement TEXT    NOT NULL,
+          field       TEXT    NOT NULL,
+          type        INTEGER NOT NULL,
+          PRIMARY KEY (tenant, database, measurement, field)
+        );
       )sql"},
   };
   return kMigrations;

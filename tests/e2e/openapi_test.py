@@ -196,6 +196,9 @@ CALLS = [
          then=lambda world, answer: (world.keep(ingest_key=answer.json["id"]), world.add_sender(answer.json["key"]))),
     Call("GET", f"{API}/ingest-keys", 200),
 
+    Call("POST", f"{API}/databases", 201, body={"name": "telegraf", "device_tags": ["host"]}),
+    Call("GET", f"{API}/databases", 200),
+
     # Readings in: accepted, refused one by one, refused as a whole, and refused by the profile after they were logged.
     Call("POST", f"{API}/telemetry", 200, "sender", body=READINGS),
     Call("POST", f"{API}/telemetry", 200, "sender",
@@ -292,6 +295,10 @@ CALLS = [
     Call("POST", f"{API}/connect", 400, body={}),
     Call("POST", f"{API}/ingest-keys", 400, body={"name": ""}),
     Call("DELETE", f"{API}/ingest-keys/{{id}}", 404, at=NOWHERE),
+    Call("POST", f"{API}/databases", 400, body={"name": "a/b"}),
+    Call("POST", f"{API}/databases", 409, body={"name": "telegraf"}),
+    Call("DELETE", f"{API}/databases/{{database}}", 404, at={"database": "nowhere"}),
+    Call("DELETE", f"{API}/databases/{{database}}", 400, at={"database": "default"}),
     Call("POST", f"{API}/telemetry", 401, "nobody", body=READINGS[0]),
     Call("GET", f"{API}/query", 400, query={"from": "later"}),
     Call("POST", f"{API}/query", 400, body={"choose": {}}),
@@ -332,6 +339,7 @@ CALLS = [
     Call("DELETE", f"{API}/dashboards/{{id}}", 204, at={"id": "{dashboard}"}),
     Call("DELETE", f"{API}/devices/{{device}}/credentials/{{id}}", 204, at=AT_PUMP | {"id": "{credential}"}),
     Call("DELETE", f"{API}/ingest-keys/{{id}}", 204, at={"id": "{ingest_key}"}),
+    Call("DELETE", f"{API}/databases/{{database}}", 204, at={"database": "telegraf"}),
     Call("DELETE", f"{API}/devices/{{device}}", 204, at={"device": "pump-2"}),
     Call("DELETE", f"{API}/profiles/{{profile}}", 204, at={"profile": "plain"}),
 ]
@@ -408,7 +416,7 @@ class Served(unittest.TestCase):
         for path, item in DOCUMENT["paths"].items():
             documented = {verb.upper() for verb in item if verb in VERBS}
             routed = documented | {"OPTIONS"} | ({"HEAD"} if "GET" in documented else set())
-            concrete = path.format(device="d", id="i", profile="p")
+            concrete = path.format(device="d", id="i", profile="p", database="x")
             for method in sorted({"GET", "POST", "PUT", "PATCH", "DELETE"} - documented):
                 with self.subTest(f"{method} {path}"):
                     answer = self.admin.request(method, concrete)
@@ -435,7 +443,7 @@ class Served(unittest.TestCase):
     def test_parameters_that_are_not_known_are_refused(self):
         for method, path in OPERATIONS:
             with self.subTest(f"{method} {path}"):
-                answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p"), None, colour="red")
+                answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p", database="x"), None, colour="red")
                 self.assertEqual(answer.status, 400, answer)
                 self.fits(answer.json, ERROR)
                 self.assertEqual(answer.json["error"]["field"], "colour")
@@ -443,7 +451,7 @@ class Served(unittest.TestCase):
                     self.assertIn(name, answer.json["error"]["message"])
                     # One letter too many: the right name is at hand.
                     wrong = name + "x"
-                    answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p"), None, **{wrong: "1"})
+                    answer = self.caller_of(path).request(method, path.format(device="d", id="i", profile="p", database="x"), None, **{wrong: "1"})
                     self.assertEqual((answer.status, answer.json["error"]["field"]), (400, wrong), answer)
                     self.assertIn(f"did you mean '{name}'?", answer.json["error"]["message"])
 
@@ -456,7 +464,7 @@ class Served(unittest.TestCase):
             for where, body in bodies_with_a_field_too_many(schema):
                 with self.subTest(f"{method} {path} {where}"):
                     caller = self.caller_of(path) if operation.get("security") != [] else self.flux.anonymous()
-                    answer = caller.request(method, path.format(device="d", id="i", profile="p"), body, headers)
+                    answer = caller.request(method, path.format(device="d", id="i", profile="p", database="x"), body, headers)
                     self.assertEqual(answer.status, 400, answer)
                     found = answer.json["error"] if "error" in answer.json else answer.json["refused"][0]
                     self.assertEqual(found["field"].split(".")[-1], "colour", answer)
@@ -465,7 +473,7 @@ class Served(unittest.TestCase):
             for name in SCHEMAS.resolve(schema).get("properties", {}):
                 with self.subTest(f"{method} {path} {name}x"):
                     caller = self.caller_of(path) if operation.get("security") != [] else self.flux.anonymous()
-                    answer = caller.request(method, path.format(device="d", id="i", profile="p"), {name + "x": 1}, headers)
+                    answer = caller.request(method, path.format(device="d", id="i", profile="p", database="x"), {name + "x": 1}, headers)
                     self.assertEqual(answer.status, 400, answer)
                     self.assertIn(f"did you mean '{name}'?", answer.json["error"]["message"])
 

@@ -70,6 +70,10 @@ void append_device_open(std::string& out, const registry::Device& device) {
     out += to_string(metric.type);
     out += R"(","unit":)";
     append_optional(out, metric.unit);
+    if (metric.measurement != "telemetry") {
+      out += R"(,"measurement":)";
+      append_json_string(out, metric.measurement);
+    }
     out += '}';
   }
   out += R"(],"demo":)";

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "auth/device_secret.h"
+#include "ingest/http/presented.h"
 #include "ingest/trace.h"
 #include "observe/json.h"
 
@@ -86,45 +87,6 @@ std::string nothing_accepted(const Error& error, const std::string& refused) {
   return text + R"(,"accepted":0)" + refused + "}";
 }
 
-/// As the standard alphabet, with or without padding; nothing when it is neither.
-std::optional<std::string> from_base64(std::string_view text) {
-  while (text.ends_with('=')) text.remove_suffix(1);
-  std::string out;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    int value = -1;
-    if (c >= 'A' && c <= 'Z') value = c - 'A';
-    else if (c >= 'a' && c <= 'z') value = c - 'a' + 26;
-    else if (c >= '0' && c <= '9') value = c - '0' + 52;
-    else if (c == '+' || c == '-') value = 62;
-    else if (c == '/' || c == '_') value = 63;
-    if (value < 0) return std::nullopt;
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      out.push_back(static_cast<char>(bits >> count & 0xFF));
-    }
-  }
-  return out;
-}
-
-/// What came with a request. `basic` keeps the decoded form that the views point into.
-auth::Presented presented_by(const net::HttpRequest& request, std::string& basic) {
-  const auto [scheme, credential] = request.authorization();
-  if (net::equals_ignoring_case(scheme, "Bearer") || net::equals_ignoring_case(scheme, "Token"))
-    return {.user_name = {}, .password = credential};
-  if (!net::equals_ignoring_case(scheme, "Basic")) return {};
-  auto decoded = from_base64(credential);
-  if (!decoded) return {};
-  basic = *std::move(decoded);
-  const std::size_t colon = std::min(basic.find(':'), basic.size());
-  const std::string_view text = basic;
-  return {.user_name = text.substr(0, colon),
-          .password = colon < text.size() ? text.substr(colon + 1) : text.substr(0, 0)};
-}
-
 /// The first `"device":"…"` of a body that may be broken elsewhere; empty when there is none, or one that is escaped.
 std::string_view device_named_in(std::string_view body) {
   constexpr std::string_view kKey = R"("device")";
@@ -176,9 +138,8 @@ void TelemetryEndpoint::mount(const net::Router::Group& api) {
 
 Result<auth::IdentityPtr> TelemetryEndpoint::identify(net::HttpRequest& request) {
   ShardIngest& shard = *shards_[request.shard().index()];
-  std::string basic;
-  const auth::Presented presented = presented_by(request, basic);
-  auto identity = shard.credentials.authenticate(presented, wall_now());
+  const PresentedCredential presented(request);
+  auto identity = shard.credentials.authenticate(presented.get(), wall_now());
   if (!identity && users_) {
     // Who shows no device's credential may be a person; what was wrong with one that is a device's says the first.
     if (auto user = users_(request); user || user.error().code == ErrorCode::permission_denied)
@@ -201,13 +162,13 @@ net::Verdict TelemetryEndpoint::authenticate(net::HttpRequest& request) {
 /// The answer to somebody whose credential is no good.
 net::HttpResponse TelemetryEndpoint::refuse(net::HttpRequest& request, Error why) {
   metrics_.refused_device.add();
-  std::string basic;
+  const PresentedCredential presented(request);
   const std::string_view named[] = {device_named_in(request.body())};
   auto refusal = sign_in_.refused({.protocol = registry::ConnectionProtocol::http,
                                    .version = version_of(request),
                                    .peer = request.peer(),
                                    .client_id = {},
-                                   .presented = presented_by(request, basic),
+                                   .presented = presented.get(),
                                    .named = named},
                                   std::move(why));
   net::HttpResponse response = net::HttpResponse::error(refusal.error);

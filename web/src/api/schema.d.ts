@@ -302,6 +302,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/databases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Databases that line protocol is written under */
+        get: operations["listDatabases"];
+        put?: never;
+        /** Make a database */
+        post: operations["createDatabase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/databases/{database}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Drop a database with its readings */
+        delete: operations["dropDatabase"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/profiles": {
         parameters: {
             query?: never;
@@ -699,6 +734,11 @@ export interface components {
             type: components["schemas"]["ValueType"];
             /** @example °C */
             unit: string | null;
+            /**
+             * @description Of line protocol; absent for what comes as JSON.
+             * @example cpu
+             */
+            measurement?: string;
         };
         /**
          * @description `online`: heard from within its silence time. `silent`: heard from, but not lately. `never`: not heard from yet.
@@ -1521,6 +1561,28 @@ export interface components {
         };
         /** @description Server to client, one JSON text frame each. */
         LiveMessage: components["schemas"]["LiveSubscribed"] | components["schemas"]["LiveError"] | components["schemas"]["LiveData"] | components["schemas"]["LiveState"] | components["schemas"]["LiveTrace"] | components["schemas"]["LiveEvent"] | components["schemas"]["LivePong"];
+        NewDatabase: {
+            name: string;
+            /**
+             * @description Tags that name the device of a line: the first that is there counts, and it stays a tag too. Lines without one belong to the database's own device.
+             * @default [
+             *       "device",
+             *       "device_id",
+             *       "host",
+             *       "hostname",
+             *       "name"
+             *     ]
+             */
+            device_tags?: string[];
+        };
+        Database: {
+            name: string;
+            /** @description The first is the default. */
+            retention_policies: string[];
+            /** @description Tags that name the device of a line: the first that is there counts, and it stays a tag too. Lines without one belong to the database's own device. */
+            device_tags: string[];
+            created_at: components["schemas"]["Time"];
+        };
     };
     responses: {
         /** @description The input is wrong; `field` names the place. */
@@ -2554,6 +2616,101 @@ export interface operations {
             header?: never;
             path: {
                 id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listDatabases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By name. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        databases: components["schemas"]["Database"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createDatabase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "telegraf",
+                 *       "device_tags": [
+                 *         "host"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewDatabase"];
+            };
+        };
+        responses: {
+            /** @description As it is kept. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Database"];
+                };
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            409: components["responses"]["AlreadyExists"];
+            413: components["responses"]["TooLarge"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    dropDatabase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                database: string;
             };
             cookie?: never;
         };
