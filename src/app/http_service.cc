@@ -27,6 +27,9 @@ void HttpService::register_metrics(metrics::Registry& metrics) {
   using Stats = const net::NetStats&;
   registrations_.push_back(metrics.callback_gauge("fluxgate_http_connections", "Open HTTP connections.", {},
                                                   sum([](Stats s) { return s.connections_open(); })));
+  registrations_.push_back(metrics.callback_gauge("fluxgate_http_bodies_bytes",
+                                                  "What the bodies of requests hold, of http.bodies_bytes.", {},
+                                                  [this] { return static_cast<double>(server_.bodies_bytes()); }));
   count("fluxgate_http_connections_accepted_total", "HTTP connections accepted.", {},
         [](Stats s) { return s.connections_accepted.get(); });
   count("fluxgate_http_received_bytes_total", "Bytes received over HTTP.", {},

@@ -213,8 +213,8 @@ void Node::Impl::compose() {
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
   ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()), router.group());
   gateway->mount(router);
-  http = std::make_unique<HttpService>(shards, router, settings.http.options(open_mode()), settings.http.host,
-                                       settings.http.port, settings.server.drain_time, metrics);
+  http = std::make_unique<HttpService>(shards, router, settings.http.options(open_mode(), settings.server.drain_time),
+                                       settings.http.host, settings.http.port, settings.server.drain_time, metrics);
 
   // What a role stands for in this process, in the order of the table of roles.
   services.add(*process);

@@ -2,7 +2,12 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
 
 #include "app/commands.h"
 #include "app/data_folder.h"
@@ -67,6 +72,36 @@ void raise_descriptor_limit() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);  // what we have then has to do
 }
 
+/// While it lives, a machine that gives no thread or no memory ends the process with a sentence instead of a core dump.
+/// Not by unwinding: half-made services own threads, and nothing has been taken in yet that they would have to finish.
+class StartGuard {
+ public:
+  StartGuard() : before_(std::set_terminate(&say_and_end)) {}
+  ~StartGuard() { std::set_terminate(before_); }
+  StartGuard(const StartGuard&) = delete;
+  StartGuard& operator=(const StartGuard&) = delete;
+
+ private:
+  [[noreturn]] static void say_and_end() noexcept {
+    try {
+      if (const auto thrown = std::current_exception()) std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+      end("there is not enough memory to start; look at the limits (ulimit -v, the container's)", "");
+    } catch (const std::system_error& error) {
+      end("a thread cannot be started; look at the limits of processes and memory (ulimit -u, ulimit -v): ",
+          error.code() == std::errc::resource_unavailable_try_again ? "the system gives no more" : error.what());
+    } catch (...) {
+    }
+    std::abort();
+  }
+  [[noreturn]] static void end(const char* what, const char* detail) noexcept {
+    std::fprintf(stderr, "fluxgate: %s%s\n", what, detail);
+    std::_Exit(1);
+  }
+
+  const std::terminate_handler before_;
+};
+
 }  // namespace
 
 int run(const RunOptions& options) {
@@ -77,6 +112,7 @@ int run(const RunOptions& options) {
   if (auto read = read_settings(node_options.settings, registry, options); !read) return complain(read.error());
   const Settings settings = node_options.settings;
   raise_descriptor_limit();
+  std::optional<StartGuard> starting(std::in_place);
   if (auto logging = log::start(settings.log); !logging) return complain(logging.error());
 
   auto node = Node::start(std::move(node_options));
@@ -84,6 +120,7 @@ int run(const RunOptions& options) {
     log::stop();
     return complain(node.error());
   }
+  starting.reset();
   // Before anybody is told that it serves: whoever waits for the file may read the other one at once.
   auto told = write_server_file(settings.server.data_dir, **node);
   greet(**node, settings);

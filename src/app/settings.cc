@@ -1,13 +1,19 @@
 #include "app/settings.h"
 
+#include <algorithm>
+
 #include "net/address.h"
 
 namespace flux::app {
 
-net::HttpOptions HttpConfig::options(bool open) const {
+net::HttpOptions HttpConfig::options(bool open, Duration drain_time) const {
   net::HttpOptions options;
   options.header_bytes = header_bytes;
   options.body_bytes = body_bytes;
+  options.bodies_bytes = bodies_bytes;
+  options.body_rate = body_rate;
+  // A body that goes on coming gets it three times: all of that must fit.
+  options.tcp.drain_grace = std::min(drain_grace, Duration{drain_time.ns / 5});
   options.header_time = header_time;
   options.body_time = body_time;
   options.keep_alive_time = keep_alive_time;
@@ -39,6 +45,11 @@ void Settings::bind(config::Registry& registry) {
 }
 
 Result<> Settings::check(const config::Registry& registry) {
+  if (http.bodies_bytes.count / 4 < http.body_bytes.count)
+    return fail(ErrorCode::invalid_argument,
+                "http.bodies_bytes is " + config::to_string(http.bodies_bytes) +
+                    ": expected at least four times http.body_bytes (" + config::to_string(http.body_bytes) + ")",
+                "http.bodies_bytes");
   if (auth.mode != auth::Mode::open) return {};
   struct Listener {
     std::string_view key;

@@ -41,9 +41,12 @@ struct HttpConfig {
   std::uint16_t port = 8080;
   config::Bytes header_bytes = 16_KiB;
   config::Bytes body_bytes = 32_MiB;
+  config::Bytes bodies_bytes = 256_MiB;
   Duration header_time = 10_s;
   Duration body_time = 60_s;
+  config::Bytes body_rate = 256;
   Duration keep_alive_time = 75_s;
+  Duration drain_grace = 3_s;
   std::uint32_t connections = 100'000;
   std::uint32_t connections_per_address = 10'000;
 
@@ -54,14 +57,22 @@ struct HttpConfig {
     fields("header_bytes", header_bytes, "Request line and headers together.", {.min = 1_KiB, .max = 1_MiB});
     fields("body_bytes", body_bytes, "Body of a request, decompressed; routes may set less.",
            {.min = 1_KiB, .max = 1_GiB});
+    fields("bodies_bytes", bodies_bytes,
+           "Bodies of all requests together; at least four of the largest. More are told to come again (503).",
+           {.min = 1_MiB});
     fields("header_time", header_time, "From a request's first byte to the end of its headers.", {.min = 100_ms});
-    fields("body_time", body_time, "Longest pause within a body.", {.min = 100_ms});
+    fields("body_time", body_time, "What each 64 KiB of a body, and its rest, may take.", {.min = 100_ms});
+    fields("body_rate", body_rate, "What a body must bring a second, on average, after its first 10 s; 0: anything.");
     fields("keep_alive_time", keep_alive_time, "How long an idle connection stays open.", {.min = 1_s});
+    fields("drain_grace", drain_grace,
+           "While stopping: how long a request may not come on, and an answer not be read, before it is cut off.",
+           {.min = 100_ms});
     fields("connections", connections, "Open connections.", {.min = 1U});
     fields("connections_per_address", connections_per_address, "The same from one IP address; loopback is exempt.",
            {.min = 1U});
   }
-  [[nodiscard]] net::HttpOptions options(bool open) const;
+  /// `drain_time` is what a stop takes at most.
+  [[nodiscard]] net::HttpOptions options(bool open, Duration drain_time) const;
 };
 
 struct QueryConfig {

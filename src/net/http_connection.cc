@@ -11,9 +11,6 @@ namespace {
 
 /// A rest of a body up to this is read and dropped, so that the connection lives on after an early answer.
 constexpr std::size_t kDiscardBytes = 64 * 1024;
-/// A body that brings this much gets its time anew: whoever sends slower is cut off.
-constexpr std::size_t kBodyProgress = 64 * 1024;
-constexpr std::size_t kFirstBodyBytes = 256 * 1024;
 constexpr std::size_t kKeptExchanges = 4;
 
 std::string_view error_code_of(HttpFault kind) {
@@ -22,7 +19,11 @@ std::string_view error_code_of(HttpFault kind) {
     case HttpFault::header_too_large:
     case HttpFault::target_too_long: return "too_large";
     case HttpFault::header_timeout:
-    case HttpFault::body_timeout: return "timed_out";
+    case HttpFault::body_timeout:
+    case HttpFault::body_too_slow:
+    case HttpFault::room_needed: return "timed_out";
+    case HttpFault::no_room: return "exhausted";
+    case HttpFault::draining: return "unavailable";
     case HttpFault::host_refused: return "permission_denied";
     case HttpFault::not_found: return "not_found";
     default: return "invalid_argument";
@@ -30,7 +31,9 @@ std::string_view error_code_of(HttpFault kind) {
 }
 
 HttpResponse fault_response(const ParseFault& fault) {
-  return HttpResponse::error(fault.status, error_code_of(fault.kind), fault.message);
+  auto response = HttpResponse::error(fault.status, error_code_of(fault.kind), fault.message);
+  if (fault.status == 503) response.header("Retry-After", "1");
+  return response;
 }
 
 bool is_loopback_name(std::string_view host) {
@@ -161,10 +164,11 @@ void HttpConnection::recycle(Target* target) {
   }
   HttpRequestAccess::reset(target->request);
   target->body.clear();
+  target->share.give_back();
   target->route = nullptr;
   target->response.reset();
   target->stream.reset();
-  target->body_left = target->bytes_sent = 0;
+  target->body_left = target->body_length = target->bytes_sent = 0;
   target->status = 0;
   target->chunked = target->answered = target->finished = false;
   target->overlap = target->expects_continue = target->ready = false;
@@ -177,7 +181,7 @@ void HttpConnection::begin(Target& exchange, const RequestHead& head) {
   exchange.began = connection_.shard().now();
   exchange.keep_alive = head.keep_alive;
   exchange.chunked = head.chunked;
-  exchange.body_left = head.content_length;
+  exchange.body_left = exchange.body_length = head.content_length;
   exchange.expects_continue = head.expects_continue && (head.chunked || head.content_length > 0);
   const auto method = method_from(head.method);
   if (!method) {
@@ -267,98 +271,6 @@ Async<void> HttpConnection::decide_later(ExchangeRef exchange, std::size_t next,
   co_return {};
 }
 
-std::size_t HttpConnection::body_limit(const Target& exchange) const {
-  const std::size_t own = exchange.route->info.body_limit;
-  return own != 0 ? own : shared_->options.body_bytes;
-}
-
-void HttpConnection::admit_body(Target& exchange) {
-  if (!exchange.chunked && exchange.body_left == 0) return body_complete(exchange);
-  if (exchange.body_left > body_limit(exchange)) {
-    return refuse(exchange, {413, HttpFault::body_too_large,
-                             "the body is larger than " + std::to_string(body_limit(exchange)) + " bytes"});
-  }
-  if (!body_coding(exchange.request.header("Content-Encoding"))) {
-    count(HttpFault::unsupported_encoding);
-    return answer_early(exchange, HttpResponse::error(415, "invalid_argument", "Content-Encoding may be gzip or zstd")
-                                      .header("Accept-Encoding", "gzip, zstd"));
-  }
-  if (exchange.expects_continue) {
-    if (queue_.front() != &exchange) {
-      state_ = State::held;  // the interim answer would get between the answers before it
-      return;
-    }
-    exchange.expects_continue = false;
-    connection_.write(std::string_view("HTTP/1.1 100 Continue\r\n\r\n"));
-  }
-  state_ = State::body;
-  body_since_deadline_ = 0;
-  if (!exchange.chunked) exchange.body.reserve(std::min<std::uint64_t>(exchange.body_left, kFirstBodyBytes));
-}
-
-bool HttpConnection::append_body(void* connection, std::string_view data) {
-  auto& self = *static_cast<HttpConnection*>(connection);
-  Target& exchange = *self.queue_.back();
-  if (exchange.body.size() + data.size() > self.body_limit(exchange)) return false;
-  exchange.body.append(data);
-  return true;
-}
-
-std::size_t HttpConnection::read_body(std::string_view data) {
-  Target& exchange = *queue_.back();
-  if (!exchange.chunked) {
-    const std::size_t count = std::min<std::uint64_t>(exchange.body_left, data.size());
-    exchange.body.append(data.substr(0, count));
-    exchange.body_left -= count;
-    body_since_deadline_ += count;
-    if (exchange.body_left == 0) body_complete(exchange);
-    return count;
-  }
-  auto fed = parser_.feed_chunked(data, &append_body, this);
-  body_since_deadline_ += fed.used;
-  if (fed.fault) {
-    if (fed.fault->kind == HttpFault::body_too_large) {
-      fed.fault->message = "the body is larger than " + std::to_string(body_limit(exchange)) + " bytes";
-    }
-    refuse(exchange, *fed.fault);
-    return data.size();
-  }
-  if (fed.done) body_complete(exchange);
-  return fed.used;
-}
-
-std::size_t HttpConnection::discard_body(std::string_view data) {
-  const std::size_t count = std::min<std::uint64_t>(discard_left_, data.size());
-  discard_left_ -= count;
-  if (discard_left_ == 0) state_ = State::head;
-  return count;
-}
-
-void HttpConnection::body_complete(Target& exchange) {
-  if (exchange.body.size() > 0) {
-    const auto coding = body_coding(exchange.request.header("Content-Encoding")).value_or(BodyCoding::identity);
-    if (coding != BodyCoding::identity) {
-      BodyBuffer packed;
-      packed.swap(exchange.body);
-      const auto unpacked = decompress(coding, packed.view(), &append_body, this);
-      if (!unpacked) {
-        const bool large = unpacked.error().code == ErrorCode::too_large;
-        return refuse(exchange,
-                      {large ? 413 : 400, large ? HttpFault::body_too_large : HttpFault::bad_encoding,
-                       large ? "the decompressed body is larger than " + std::to_string(body_limit(exchange)) + " bytes"
-                             : unpacked.error().message});
-      }
-    }
-    HttpRequestAccess::set_body(exchange.request, exchange.body.finish());
-  }
-  exchange.ready = true;
-  if (may_dispatch(exchange)) {
-    dispatch(exchange);
-  } else {
-    state_ = State::held;
-  }
-}
-
 bool HttpConnection::may_dispatch(const Target& exchange) const {
   if (queue_.front() == &exchange) return true;
   return exchange.overlap && std::ranges::all_of(queue_, [](const Target* other) { return other->overlap; });
@@ -395,6 +307,7 @@ void HttpConnection::answer_early(Target& exchange, HttpResponse response) {
   } else {
     discard_left_ = exchange.body_left;
     state_ = discard_left_ > 0 ? State::discard : State::head;
+    body_began_ = body_progress_ = body_look_ = mark();
   }
   exchange.overlap = true;  // it has no effect that others could depend on
   exchange.answer(std::move(response));
@@ -404,6 +317,7 @@ void HttpConnection::refuse(Target& exchange, const ParseFault& fault) {
   count(fault.kind);
   exchange.keep_alive = false;
   state_ = State::last;
+  drop_body(exchange);  // the answer may have to wait for its turn
   exchange.answer(fault_response(fault));
 }
 
@@ -487,7 +401,7 @@ void HttpConnection::set_deadline() {
     case State::head:
       if (partial_head_) {
         // From the first byte on; more bytes buy no more time.
-        if (deadline_ != Deadline::head) connection_.set_deadline(options.header_time);
+        if (deadline_ != Deadline::head) connection_.set_deadline(time_to_finish(options.header_time));
         deadline_ = Deadline::head;
         return;
       }
@@ -499,11 +413,13 @@ void HttpConnection::set_deadline() {
       break;
     case State::body:
     case State::discard:
-      if (deadline_ != Deadline::body || body_since_deadline_ >= kBodyProgress) {
-        body_since_deadline_ = 0;
-        connection_.set_deadline(options.body_time);
-      }
+      if (deadline_ != Deadline::body) connection_.set_deadline(body_look_time());
       deadline_ = Deadline::body;
+      return;
+    case State::held:
+      if (queue_.back()->share.bytes() == 0) break;
+      if (deadline_ != Deadline::held) connection_.set_deadline(body_look_time());
+      deadline_ = Deadline::held;
       return;
     default: break;
   }
@@ -518,8 +434,19 @@ void HttpConnection::on_deadline(TcpConnection& connection) {
     case Deadline::idle: return connection.close();
     case Deadline::head: return refuse({408, HttpFault::header_timeout, "the request head did not arrive in time"});
     case Deadline::body:
-      if (state_ == State::discard) return connection.close();
-      return refuse(*queue_.back(), {408, HttpFault::body_timeout, "the request body did not arrive in time"});
+      if (const auto fault = judge_body(connection_.shard().now())) {
+        if (state_ == State::discard) return connection.close();
+        return refuse(*queue_.back(), *fault);
+      }
+      return set_deadline();
+    case Deadline::held:
+      // Its turn has not come. When that is because the peer does not read the answers before it, it is in the way.
+      if (state_ == State::held && connection_.above_high_water() &&
+          shared_->bodies->short_of_room(connection_.shard().now())) {
+        return refuse(*queue_.back(), {408, HttpFault::room_needed,
+                                       "the answers before this one are not read, and others need the room"});
+      }
+      return set_deadline();
   }
 }
 
@@ -548,8 +475,19 @@ bool HttpConnection::on_peer_finished(TcpConnection& /*connection*/) {
   return !queue_.empty() && !streaming;
 }
 
+Duration HttpConnection::time_to_finish(Duration usual) const {
+  return connection_.draining() ? std::min(usual, shared_->options.tcp.drain_grace) : usual;
+}
+
 void HttpConnection::on_drain(TcpConnection& connection) {
   if (websocket_) return websocket_->on_drain();
+  // Of a request that has begun, what is to come must come soon.
+  drain_began_ = connection.shard().now();
+  drain_look_ = mark();
+  if (deadline_ == Deadline::head || deadline_ == Deadline::body) {
+    deadline_ = Deadline::none;
+    set_deadline();
+  }
   if (queue_.empty() && state_ == State::head && !partial_head_) return connection.close();
   const auto queue = queue_;
   for (Target* const exchange : queue) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/body_budget.h"
 #include "net/content_coding.h"
 #include "net/http_parser.h"
 #include "net/http_server.h"
@@ -21,33 +22,13 @@ namespace flux::net {
 
 /// What all connections of a server share.
 struct HttpShared {
-  HttpShared(const Router& r, HttpOptions o) : router(r), options(std::move(o)) {}
+  HttpShared(const Router& r, HttpOptions o)
+      : router(r), options(std::move(o)), bodies(std::make_shared<BodyBudget>(options.bodies_bytes)) {}
   const Router& router;
   const HttpOptions options;
+  const std::shared_ptr<BodyBudget> bodies;
   std::string fixed_headers;  // `options.headers` as they go over the wire
   std::function<void(const RequestReport&)> on_request;
-};
-
-/// Bytes of a body: contiguous, kept for the next request, with readable zeros behind the end.
-class BodyBuffer {
- public:
-  static constexpr std::size_t kSlack = 64;
-  void reserve(std::size_t bytes);
-  void append(std::string_view data);
-  /// Zeroes the slack; the data stays until `clear`.
-  std::string_view finish();
-  void clear();
-  void swap(BodyBuffer& other) noexcept;
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::string_view view() const { return {data_.get(), size_}; }
-
- private:
-  struct Free {
-    void operator()(char* data) const;
-  };
-  std::unique_ptr<char, Free> data_;
-  std::size_t capacity_ = 0;
-  std::size_t size_ = 0;
 };
 
 /// Access to what HttpRequest keeps from the world.
@@ -62,6 +43,7 @@ struct HttpRequestAccess {
   /// Decodes what the router has matched; false when an escape is broken.
   static bool set_route(HttpRequest& request, const Router::Route& route, const Router::Match& match);
   static void set_body(HttpRequest& request, std::string_view body);
+  static void set_no_body(HttpRequest& request);
   static void cancel(HttpRequest& request);
 };
 
@@ -87,10 +69,12 @@ class Responder::Target {
   HttpConnection* connection;  // null when it has gone
   HttpRequest request;
   BodyBuffer body;
+  BodyShare share;  // of the budget, for `body`
   const Router::Route* route = nullptr;
   std::optional<HttpResponse> response;  // waiting for its turn
   std::unique_ptr<StreamWriter> stream;
-  std::uint64_t body_left = 0;  // of a Content-Length
+  std::uint64_t body_left = 0;    // of a Content-Length
+  std::uint64_t body_length = 0;  // the Content-Length
   std::uint64_t bytes_sent = 0;
   Duration began{};
   std::size_t references = 0;
@@ -197,7 +181,16 @@ class HttpConnection final : public TcpHandler {
   void decide(Target& exchange, std::size_t middleware);
   static Async<void> decide_later(ExchangeRef exchange, std::size_t next, Async<std::optional<HttpResponse>> later);
   void admit_body(Target& exchange);
+  void begin_body(Target& exchange);
   void body_complete(Target& exchange);
+  /// Room for a body of `bytes` so far; when there is none, `body_fault_` says why.
+  bool make_room(Target& exchange, std::size_t bytes);
+  /// Looks whether the body comes fast enough, and says what is wrong when it does not.
+  std::optional<ParseFault> judge_body(Duration now);
+  [[nodiscard]] Duration body_look_time() const;
+  /// `usual`, or less when the server drains.
+  [[nodiscard]] Duration time_to_finish(Duration usual) const;
+  static void drop_body(Target& exchange);
   void dispatch(Target& exchange);
   static Async<void> run_handler(ExchangeRef exchange);
   static Async<void> run_stream(ExchangeRef exchange);
@@ -221,7 +214,14 @@ class HttpConnection final : public TcpHandler {
   [[nodiscard]] std::size_t body_limit(const Target& exchange) const;
   void count(HttpFault fault) { connection_.stats().http_faults[static_cast<std::size_t>(fault)].add(); }
 
-  enum class Deadline : std::uint8_t { none, idle, head, body };
+  enum class Deadline : std::uint8_t { none, idle, head, body, held };
+
+  /// A moment and how much of bodies had come by then.
+  struct Mark {
+    Duration time{};
+    std::uint64_t bytes = 0;
+  };
+  [[nodiscard]] Mark mark() const { return {connection_.shard().now(), body_bytes_}; }
 
   TcpConnection& connection_;
   std::shared_ptr<const HttpShared> shared_;
@@ -233,7 +233,14 @@ class HttpConnection final : public TcpHandler {
   std::unique_ptr<WebSocketSession> websocket_;
   std::size_t scanned_ = 0;
   std::uint64_t discard_left_ = 0;
-  std::size_t body_since_deadline_ = 0;
+  std::uint64_t body_bytes_ = 0;  // of all bodies, as they came over the wire
+  Mark body_began_;
+  Mark body_progress_;  // when it last got its time anew
+  Mark body_look_;      // when we last looked
+  Mark drain_look_;     // the same, of a draining server
+  Duration drain_began_{};
+  std::size_t packed_bytes_ = 0;  // of a body that is being decompressed
+  std::optional<ParseFault> body_fault_;
   State state_ = State::head;
   Deadline deadline_ = Deadline::none;
   bool partial_head_ = false;

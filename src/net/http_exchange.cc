@@ -1,57 +1,14 @@
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
-#include <cstring>
 
 #include "net/http_connection.h"
 
 namespace flux::net {
 namespace {
 
-constexpr std::array<char, 64> kNothing{};
-constexpr std::size_t kKeptBody = 256 * 1024;
+constexpr std::array<char, BodyBuffer::kSlack> kNothing{};
 
 }  // namespace
-
-void BodyBuffer::Free::operator()(char* data) const { std::free(data); }
-
-void BodyBuffer::reserve(std::size_t bytes) {
-  const std::size_t wanted = bytes + kSlack;
-  if (wanted <= capacity_) return;
-  const std::size_t capacity = std::max(wanted, capacity_ * 2);
-  char* const grown = static_cast<char*>(std::realloc(data_.release(), capacity));
-  CHECK(grown != nullptr);
-  data_.reset(grown);
-  capacity_ = capacity;
-}
-
-void BodyBuffer::append(std::string_view data) {
-  reserve(size_ + data.size());
-  std::memcpy(data_.get() + size_, data.data(), data.size());
-  size_ += data.size();
-}
-
-std::string_view BodyBuffer::finish() {
-  if (size_ == 0) return {kNothing.data(), 0};
-  std::memset(data_.get() + size_, 0, kSlack);
-  return view();
-}
-
-void BodyBuffer::clear() {
-  size_ = 0;
-  if (capacity_ > kKeptBody) {
-    data_.reset();
-    capacity_ = 0;
-  }
-}
-
-void BodyBuffer::swap(BodyBuffer& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(capacity_, other.capacity_);
-  std::swap(size_, other.size_);
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
 
 void HttpRequestAccess::reset(HttpRequest& request) {
   request.fields_.clear();
@@ -60,7 +17,7 @@ void HttpRequestAccess::reset(HttpRequest& request) {
   request.cancel_.reset();
   request.route_ = nullptr;
   request.target_ = request.raw_path_ = request.raw_query_ = {};
-  set_body(request, {kNothing.data(), 0});
+  set_no_body(request);
 }
 
 void HttpRequestAccess::set_origin(HttpRequest& request, const Address& peer, runtime::Shard& shard) {
@@ -129,6 +86,8 @@ void HttpRequestAccess::set_body(HttpRequest& request, std::string_view body) {
   request.body_data_ = body.data();
   request.body_size_ = body.size();
 }
+
+void HttpRequestAccess::set_no_body(HttpRequest& request) { set_body(request, {kNothing.data(), 0}); }
 
 void HttpRequestAccess::cancel(HttpRequest& request) {
   if (!request.cancel_) request.cancel_.emplace();

@@ -45,6 +45,7 @@ Async<void> HttpServer::drain(Duration limit) { return impl_->tcp.drain(limit); 
 Async<void> HttpServer::close() { return impl_->tcp.close(); }
 void HttpServer::stop() { impl_->tcp.stop(); }
 std::size_t HttpServer::connections() const { return impl_->tcp.connections(); }
+std::size_t HttpServer::bodies_bytes() const { return impl_->shared->bodies->used(); }
 std::vector<const NetStats*> HttpServer::stats() const { return impl_->tcp.stats(); }
 
 }  // namespace flux::net

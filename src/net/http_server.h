@@ -21,8 +21,11 @@ struct HttpOptions {
   std::size_t header_bytes = 16_KiB;            ///< request line and headers together → 431
   std::size_t target_bytes = 8_KiB;             ///< → 414
   std::size_t body_bytes = 32_MiB;              ///< also after decompression → 413; a route may set its own
+  std::size_t bodies_bytes = 256_MiB;           ///< of all bodies together, until they are answered → 503
   Duration header_time = 10_s;                  ///< from the first byte of a request to the end of its head → 408
   Duration body_time = 60_s;                    ///< for each 64 KiB of a body, and for its rest → 408
+  std::size_t body_rate = 256;                  ///< bytes a second that a body must bring on average → 408; 0: any
+  Duration body_rate_grace = 10_s;              ///< how old a body is when that is first asked of it
   Duration keep_alive_time = 75_s;              ///< idle between requests; then closed without a word
   std::size_t pipelined_requests = 64;          ///< in flight on one connection; then we read no further
   std::size_t inline_compress_bytes = 256_KiB;  ///< larger bodies are sent as they are: compressing blocks the shard
@@ -88,6 +91,8 @@ class HttpServer {
   Async<void> close();
 
   [[nodiscard]] std::size_t connections() const;
+  /// What the bodies of requests hold now, of `bodies_bytes`.
+  [[nodiscard]] std::size_t bodies_bytes() const;
   [[nodiscard]] std::vector<const NetStats*> stats() const;
 
   struct Impl;

@@ -30,6 +30,10 @@ enum class HttpFault : std::uint8_t {
   target_too_long,
   header_timeout,
   body_timeout,
+  body_too_slow,
+  room_needed,  ///< came slowly while others needed the room
+  no_room,
+  draining,
   bad_encoding,
   unsupported_encoding,
   bad_version,
@@ -39,10 +43,12 @@ enum class HttpFault : std::uint8_t {
   not_found,
   method_not_allowed,
 };
-inline constexpr std::array<const char*, 14> kHttpFaultNames = {
-    "malformed",    "header_too_large",     "body_too_large", "target_too_long",    "header_timeout", "body_timeout",
-    "bad_encoding", "unsupported_encoding", "bad_version",    "unsupported_method", "expectation",    "host_refused",
-    "not_found",    "method_not_allowed"};
+inline constexpr std::array<const char*, 18> kHttpFaultNames = {
+    "malformed",      "header_too_large",   "body_too_large", "target_too_long",
+    "header_timeout", "body_timeout",       "body_too_slow",  "room_needed",
+    "no_room",        "draining",           "bad_encoding",   "unsupported_encoding",
+    "bad_version",    "unsupported_method", "expectation",    "host_refused",
+    "not_found",      "method_not_allowed"};
 
 /// The numbers of one server on one shard. `app` sums them over shards for /metrics.
 struct alignas(64) NetStats {

@@ -70,6 +70,7 @@ struct TcpOptions {
   Duration idle_timeout = {};                     ///< 0: none; a connection may set its own
   Duration write_timeout = 30_s;                  ///< longest time without the peer taking any byte
   Duration linger_time = 2_s;                     ///< after our close: how long a peer may go on sending
+  Duration drain_grace = 3_s;                     ///< while draining: how long a peer may take nothing of our bytes
   std::size_t high_water = 1_MiB;                 ///< buffered output above this pauses reading
   std::size_t low_water = 256_KiB;                ///< and at or below this resumes it
   std::size_t max_unconsumed = 64_MiB;            ///< a guard: handlers keep their own, smaller limits

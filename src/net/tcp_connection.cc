@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t kReadBytes = 256 * 1024;
 constexpr std::size_t kSlices = 64;
+/// While draining, a peer takes this much (or all there is) in each grace.
+constexpr std::size_t kDrainProgress = 64 * 1024;
 
 /// What a read goes into when nothing of an earlier one is left: one for all connections of a thread.
 std::span<std::byte> read_buffer() {
@@ -221,6 +223,7 @@ void TcpConnection::Impl::flush() {
     if (outcome.status != Transport::Status::ok) return end(CloseReason::peer);
     home_.stats.bytes_out.add(outcome.bytes);
     output_.consume(outcome.bytes);
+    drain_taken_ += outcome.bytes;
     write_stuck_since_ = {};
   }
 }
@@ -298,6 +301,24 @@ void TcpConnection::Impl::update_interest() {
   watch_.want(events);
 }
 
+void TcpConnection::Impl::drain() {
+  drain_look_ = home_.shard.now();
+  drain_left_ = output_.size();
+  drain_taken_ = 0;
+  home_.note_timeout(home_.set.options().drain_grace);
+  handler_->on_drain(*this);
+}
+
+/// While draining: nobody may keep the server by not reading, or by reading a byte now and then.
+bool TcpConnection::Impl::reads_too_slowly(Duration now) {
+  if (drain_look_.ns == 0 || now - drain_look_ < home_.set.options().drain_grace) return false;
+  const bool slow = drain_taken_ < std::min(drain_left_, kDrainProgress);
+  drain_look_ = now;
+  drain_left_ = output_.size();
+  drain_taken_ = 0;
+  return slow;
+}
+
 void TcpConnection::Impl::check_times(Duration now) {
   if (ended_) return;
   if (deadline_.ns != 0 && now >= deadline_) {
@@ -312,6 +333,7 @@ void TcpConnection::Impl::check_times(Duration now) {
   if (write_timeout.ns != 0 && write_stuck_since_.ns != 0 && now - write_stuck_since_ >= write_timeout) {
     return end(CloseReason::write_timeout);
   }
+  if (reads_too_slowly(now)) return end(CloseReason::write_timeout);
   if (idle_timeout_.ns != 0 && !closing_ && now - last_read_ >= idle_timeout_) {
     // Reading that we have stopped ourselves is not the peer's silence.
     if (paused_ || choked_) {

@@ -101,7 +101,7 @@ class TcpConnection::Impl final : public TcpConnection, runtime::FdWatchOwner, r
   /// Begins to read. Afterwards the connection deletes itself when it has ended.
   void start(std::shared_ptr<TcpHandler> handler);
   void check_times(Duration now);
-  void drain() { handler_->on_drain(*this); }
+  void drain();
   /// Ends and deletes at once: only where no call of this connection is on the stack.
   void finish(CloseReason reason);
 
@@ -122,6 +122,7 @@ class TcpConnection::Impl final : public TcpConnection, runtime::FdWatchOwner, r
   void after_write();
   void end(CloseReason reason);
   void update_interest();
+  [[nodiscard]] bool reads_too_slowly(Duration now);
   void queue_turn_end() { home_.shard.at_turn_end(*this); }
   [[nodiscard]] bool reading() const { return !paused_ && !choked_ && !closing_ && !peer_finished_; }
 
@@ -139,6 +140,9 @@ class TcpConnection::Impl final : public TcpConnection, runtime::FdWatchOwner, r
   Duration last_read_;
   Duration write_stuck_since_{};  // 0: not stuck
   Duration deadline_{};           // 0: none
+  Duration drain_look_{};         // when we last looked how the peer reads; 0: not draining
+  std::size_t drain_left_ = 0;    // what was buffered then
+  std::size_t drain_taken_ = 0;   // and what the peer has taken since
   std::size_t list_index_ = 0;
   const std::uint64_t id_;
   const Address peer_;

@@ -228,6 +228,7 @@ WebSocketSession::WebSocketSession(TcpConnection& connection, const HttpOptions&
       message_limit_(options.websocket_message_bytes),
       ping_time_(options.websocket_ping_time),
       close_time_(options.websocket_close_time),
+      drain_grace_(options.tcp.drain_grace),
       deflate_(handshake.deflate) {
   const wslay_event_callbacks callbacks = {
       .recv_callback = &WslayCallbacks::receive,
@@ -377,11 +378,13 @@ void WebSocketSession::close(CloseCode code, std::string_view reason) {
   wslay_event_queue_close(wslay_, close_code_, reinterpret_cast<const std::uint8_t*>(reason.data()), reason.size());
   wslay_event_send(wslay_);
   connection_.resume_reading();  // the peer's close frame must be seen
-  connection_.set_deadline(close_time_);
+  connection_.set_deadline(connection_.draining() ? std::min(close_time_, drain_grace_) : close_time_);
 }
 
 void WebSocketSession::on_deadline() {
   if (closing_) {
+    // The peer has had our close frame for long enough, or has not even taken that.
+    if (connection_.buffered_bytes() == 0) return connection_.abort(CloseReason::local);
     connection_.close();
     return;
   }

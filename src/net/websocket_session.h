@@ -75,6 +75,7 @@ class WebSocketSession final : public WebSocket {
   std::size_t message_limit_;
   const Duration ping_time_;
   const Duration close_time_;
+  const Duration drain_grace_;
   std::uint16_t close_code_ = 1006;
   std::string close_reason_;
   const bool deflate_;

@@ -132,7 +132,8 @@ class Live(unittest.TestCase):
     def test_nonsense_is_answered_and_the_connection_stays(self):
         live = self.socket()
         for message, field in [({"op": "dance"}, "op"), ({"op": "subscribe"}, "id"), ({"op": "subscribe", "id": 1, "colour": "red"}, "colour"),
-                               ({"op": "subscribe", "id": 1, "interval": "soon"}, "interval")]:
+                               ({"op": "subscribe", "id": 1, "interval": "soon"}, "interval"),
+                               ({"op": "subscribe", "id": 1, "interval": "-5s"}, "interval")]:
             live.send(message)
             answer = live.receive()
             self.assertEqual(answer["op"], "error")

@@ -32,7 +32,11 @@ Result<LiveRequest> parse_subscribe(const JsonObject& message, LiveRequest reque
     }
   }
   TRY(const auto interval, message.duration("interval"));
-  if (interval) request.options.interval = *interval;
+  if (interval) {
+    if (*interval < Duration{})
+      return fail(ErrorCode::invalid_argument, "expected a duration that is not negative", "interval");
+    request.options.interval = *interval;
+  }
   TRY(const auto epoch, message.text("epoch"));
   if (epoch) {
     TRY(request.options.times, stream::parse_epoch(*epoch));

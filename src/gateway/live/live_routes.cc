@@ -72,6 +72,8 @@ Result<SseSelection> selection_of(const HttpRequest& request) {
   if (const auto interval = request.query("interval")) {
     auto parsed = parse_duration(*interval);
     if (!parsed) return fail(ErrorCode::invalid_argument, parsed.error().message, "interval");
+    if (*parsed < Duration{})
+      return fail(ErrorCode::invalid_argument, "expected a duration that is not negative", "interval");
     selection.options.interval = *parsed;
   }
   if (const auto epoch = request.query("epoch")) {

@@ -1,0 +1,103 @@
+#include "net/body_budget.h"
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include "core/result.h"
+
+namespace flux::net {
+namespace {
+
+constexpr std::array<char, BodyBuffer::kSlack> kNothing{};
+/// Not counted in the budget, so it is about as much as a connection costs anyhow.
+constexpr std::size_t kKeptBytes = 8 * 1024;
+/// Longer than the second after which we tell clients to come again.
+constexpr Duration kLately = 3_s;
+
+}  // namespace
+
+void BodyBuffer::Free::operator()(char* data) const { std::free(data); }
+
+bool BodyBuffer::reserve(std::size_t bytes) {
+  if (bytes <= capacity_) return true;
+  if (bytes > std::numeric_limits<std::ptrdiff_t>::max() - kSlack) return false;
+  char* const grown = static_cast<char*>(std::realloc(data_.get(), bytes + kSlack));
+  if (grown == nullptr) return false;
+  (void)data_.release();
+  data_.reset(grown);
+  capacity_ = bytes;
+  return true;
+}
+
+void BodyBuffer::append(std::string_view data) {
+  if (data.empty()) return;
+  CHECK(data.size() <= capacity_ - size_);
+  std::memcpy(data_.get() + size_, data.data(), data.size());
+  size_ += data.size();
+}
+
+std::string_view BodyBuffer::finish() {
+  if (size_ == 0) return {kNothing.data(), 0};
+  std::memset(data_.get() + size_, 0, kSlack);
+  return view();
+}
+
+void BodyBuffer::clear() {
+  size_ = 0;
+  if (capacity_ > kKeptBytes) {
+    data_.reset();
+    capacity_ = 0;
+  }
+}
+
+void BodyBuffer::swap(BodyBuffer& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(capacity_, other.capacity_);
+  std::swap(size_, other.size_);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+bool BodyBudget::take(std::size_t more, std::size_t whole) {
+  const std::size_t limit = limit_for(whole);
+  std::size_t used = used_.load(std::memory_order_relaxed);
+  do {
+    if (used > limit || more > limit - used) {
+      wanted_.store(whole, std::memory_order_relaxed);
+      turned_away_until_.store((monotonic_now() + kLately).ns, std::memory_order_relaxed);
+      return false;
+    }
+  } while (!used_.compare_exchange_weak(used, used + more, std::memory_order_relaxed));
+  return true;
+}
+
+bool BodyBudget::short_of_room(Duration now) const {
+  if (now.ns >= turned_away_until_.load(std::memory_order_relaxed)) return false;
+  const std::size_t wanted = wanted_.load(std::memory_order_relaxed);
+  const std::size_t limit = limit_for(wanted);
+  const std::size_t used = this->used();
+  return used > limit || wanted > limit - used;
+}
+
+bool BodyShare::raise(const std::shared_ptr<BodyBudget>& budget, std::size_t bytes) {
+  if (bytes <= bytes_) return true;
+  if (!budget->take(bytes - bytes_, bytes)) return false;
+  budget_ = budget;
+  bytes_ = bytes;
+  return true;
+}
+
+void BodyShare::lower(std::size_t bytes) {
+  if (bytes >= bytes_) return;
+  budget_->give(bytes_ - bytes);
+  bytes_ = bytes;
+}
+
+void BodyShare::give_back() {
+  lower(0);
+  budget_.reset();
+}
+
+}  // namespace flux::net
