@@ -166,7 +166,7 @@ void Session::accept_connect(const wire::mqtt::Connect& connect, const wire::mqt
   if (!identity_->device().empty()) {
     // The credential names the device: it counts as connected from now on, and its first message finds it at hand.
     if (auto found = intake_.find(*identity_, identity_->device());
-        found && present_.insert((*found)->entry_ptr()).second)
+        found && (*found)->registered() && present_.insert((*found)->entry_ptr()).second)
       (*found)->entry().connection_opened();
   } else {
     note_presence();  // of the will's device

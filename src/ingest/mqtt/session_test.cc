@@ -181,6 +181,31 @@ TEST_P(MqttBoth, takes_a_token_as_user_name_too) {
   EXPECT_EQ(client.connect({.user = "token-pump-1", .password = ""}), Reason::success);
 }
 
+TEST_P(MqttBoth, makes_a_device_with_its_first_reading_only) {
+  Config config;
+  config.limits.new_devices_burst = 1;
+  config.limits.new_devices_per_second = 1;
+  Node node(config, 4, [] { return Duration{1'000'000'000}; });
+  MqttClient client(node, GetParam());
+  wire::mqtt::Will will{.topic = "v1/devices/of-will/telemetry", .payload = {}};
+  ASSERT_EQ(client.connect({.password = "key", .will = will}), Reason::success);
+  client.publish("v1/devices/ghost/telemetry", "not json", 1);
+  client.publish("v1/devices/ghost/telemetry", R"({"a":{}})", 2);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(client.puback()->reason, v5() ? Reason::payload_format_invalid : Reason::success);
+  EXPECT_EQ(node.directory.find({1}, "ghost"), nullptr);
+  EXPECT_EQ(node.directory.find({1}, "of-will"), nullptr);
+  client.publish("v1/devices/ghost/telemetry", R"({"a":1})", 3);
+  EXPECT_EQ(client.puback()->reason, Reason::success);
+  const auto ghost = node.directory.find({1}, "ghost");
+  ASSERT_NE(ghost, nullptr);
+  EXPECT_EQ(ghost->connections(), 1u);
+  client.publish("v1/devices/another/telemetry", R"({"a":1})", 4);
+  EXPECT_EQ(client.puback()->reason, v5() ? Reason::quota_exceeded : Reason::success);
+  if (v5()) EXPECT_NE(client.note().find("ingest.limits.new_devices_per_second"), std::string::npos) << client.note();
+  EXPECT_EQ(node.directory.find({1}, "another"), nullptr);
+  EXPECT_EQ(node.readings(), 1u);
+}
+
 TEST_P(MqttBoth, creates_devices_only_where_the_key_may) {
   Node node;
   MqttClient creator(node, GetParam());
