@@ -28,7 +28,9 @@ Result<registry::DeviceEntryPtr> Admission::admit(const auth::Identity& identity
 }
 
 Result<registry::DeviceEntryPtr> Admission::make(const auth::Identity& identity, std::string_view device) {
-  if (auto known = directory_.find(identity.tenant(), device)) return known;
+  // Anew: another credential may have been admitted than the one that sends now.
+  TRY(auto known, admit(identity, device));
+  if (known) return known;
   if (directory_.size() >= limits_.devices) {
     return too_many(device,
                     "there are " + std::to_string(limits_.devices) + " devices already (ingest.limits.devices)");
