@@ -146,6 +146,10 @@ Session::Handled Session::handle_publish(const wire::mqtt::Frame& frame) {
     fault(publish.error());
     return Handled::taken;
   }
+  if (v5() && !properties_.subscription_ids.empty()) [[unlikely]] {
+    fault({Reason::protocol_error, "a subscription identifier in a PUBLISH of a client"});  // MQTT-3.3.4-6
+    return Handled::taken;
+  }
   if (publish->qos == 2) {
     fault({Reason::qos_not_supported, "QoS 2 is not served: publish with QoS 1"});
     return Handled::taken;
