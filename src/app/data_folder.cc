@@ -59,13 +59,19 @@ Result<> write_file(const fs::path& path, std::string_view content, unsigned mod
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (fd < 0) return fail_errno("cannot write " + path.string(), errno);
   ::fchmod(fd, mode);
-  const bool written = ::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size());
+  const bool written =
+      ::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size()) && ::fsync(fd) == 0;
   const int error = errno;
   ::close(fd);
   if (!written || ::rename(temporary.c_str(), path.c_str()) != 0) {
     const int why = written ? errno : error;
     ::unlink(temporary.c_str());
     return fail_errno("cannot write " + path.string(), why);
+  }
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (const int folder = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); folder >= 0) {
+    (void)::fsync(folder);  // some file systems know nothing of it
+    ::close(folder);
   }
   return {};
 }

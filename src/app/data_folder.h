@@ -27,7 +27,7 @@ class DataFolder {
   int lock_;
 };
 
-/// Writes a whole file so that a reader sees the old one or the new one. `mode` as for chmod.
+/// Writes a whole file, durably, so that a reader sees the old one or the new one. `mode` as for chmod.
 Result<> write_file(const std::filesystem::path& path, std::string_view content, unsigned mode);
 /// The file's content; empty when it cannot be read.
 std::string read_file(const std::filesystem::path& path);

@@ -10,6 +10,7 @@
 #include "app/disk_watch.h"
 #include "app/edge_service.h"
 #include "app/http_service.h"
+#include "app/installation.h"
 #include "app/live_bridge.h"
 #include "app/version.h"
 #include "auth/accounts.h"
@@ -111,6 +112,7 @@ struct Node::Impl {
   }
 
   Result<> open_stores();
+  Result<> open_registry(Installation& installation);
   void compose();
   Result<> serve();
   void keep_up();
@@ -142,7 +144,14 @@ std::string reachable(const net::Address& address) {
 Result<> Node::Impl::open_stores() {
   const std::filesystem::path& data = folder->path();
   settings.database.path = data / "registry.db";
-  TRY(database, store::sqlite::open(settings.database, metrics));
+  TRY(auto installation, Installation::look(data, settings.database.path));
+  auto opened = open_registry(installation);
+  if (!opened && settings.database.start_anew && opened.error().code == ErrorCode::corrupt) {
+    database.reset();
+    DO(installation.set_aside(opened.error()));
+    opened = open_registry(installation);
+  }
+  DO(opened);
   TRY(registry, registry::EmbeddedRegistry::open(*database, directory, workers, metrics));
   TRY(databases, registry::Databases::open(*database));
   TRY(credentials, auth::Credentials::open(*database, *registry, directory, metrics));
@@ -154,6 +163,12 @@ Result<> Node::Impl::open_stores() {
   TRY(store, store::engine::open(data / "series", settings.store, metrics));
   TRY(checkpoints, process::open_folder_checkpoints(data / "checkpoints"));
   return {};
+}
+
+Result<> Node::Impl::open_registry(Installation& installation) {
+  DO(installation.check());
+  TRY(database, store::sqlite::open(settings.database, metrics));
+  return installation.recognize(*database);
 }
 
 void Node::Impl::compose() {

@@ -41,6 +41,19 @@ TEST(Time, TellsUnixUnitsByMagnitude) {
   EXPECT_EQ(time_from_unix(seconds * 1'000'000'000)->ns, seconds * 1'000'000'000);
   EXPECT_EQ(time_from_unix(1767225600.25)->ns, 1'767'225'600'250'000'000);
   EXPECT_FALSE(time_from_unix(std::int64_t{99'999'999'999}));
+  // The first and the last of each unit, and the year 9999 in it.
+  constexpr std::int64_t kLast = 9'223'372'035;  // in 2262
+  for (std::int64_t unit = 1; unit < 1'000'000'000; unit *= 1'000) {
+    EXPECT_EQ(time_from_unix(kLast * unit)->ns, kLast * 1'000'000'000) << unit;
+    EXPECT_FALSE(time_from_unix(std::int64_t{253'402'300'799} * unit)) << unit;
+    EXPECT_FALSE(time_from_unix(std::int64_t{253'402'300'800} * unit)) << unit;
+    EXPECT_FALSE(time_from_unix(static_cast<double>(253'402'300'800 * unit))) << unit;
+    const std::int64_t next = 300'000'000'000 * unit;  // 1979 in the next unit
+    EXPECT_EQ(time_from_unix(next)->ns, 300'000'000 * std::int64_t{1'000'000'000}) << unit;
+    EXPECT_EQ(time_from_unix(-next)->ns, -300'000'000 * std::int64_t{1'000'000'000}) << unit;
+    EXPECT_EQ(time_from_unix(static_cast<double>(next))->ns, 300'000'000 * std::int64_t{1'000'000'000}) << unit;
+    EXPECT_FALSE(time_from_unix(next - 1)) << unit;
+  }
   EXPECT_FALSE(time_from_unix(std::numeric_limits<double>::infinity()));
   EXPECT_TRUE(time_from_unix(INT64_MIN));
 }

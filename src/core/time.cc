@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 // The whole seconds that int64 nanoseconds can hold: 1677-09-21T00:12:44Z to 2262-04-11T23:47:16Z.
+/// As seconds beyond the year 9999, as milliseconds 1979: no time that anybody means in seconds is taken for another.
+constexpr std::uint64_t kUnitBoundary = 300'000'000'000;
 constexpr std::int64_t kMinSecond = INT64_MIN / kSecond;
 constexpr std::int64_t kMaxSecond = INT64_MAX / kSecond - 1;
 
@@ -123,13 +125,13 @@ Result<Time> parse_rfc3339(std::string_view text) {
 Result<Time> time_from_unix(std::int64_t value) {
   const std::uint64_t size = value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
   std::int64_t factor = 1;
-  if (size < 100'000'000'000ULL) {
+  if (size < kUnitBoundary) {
     factor = kSecond;
     if (value <= kMinSecond || value > kMaxSecond) return out_of_range(std::to_string(value));
-  } else if (size < 100'000'000'000'000ULL) {
+  } else if (size < kUnitBoundary * 1'000) {
     factor = 1'000'000;
     if (value <= INT64_MIN / factor || value >= INT64_MAX / factor) return out_of_range(std::to_string(value));
-  } else if (size < 100'000'000'000'000'000ULL) {
+  } else if (size < kUnitBoundary * 1'000'000) {
     factor = 1'000;
     if (value <= INT64_MIN / factor || value >= INT64_MAX / factor) return out_of_range(std::to_string(value));
   }
@@ -141,7 +143,7 @@ Result<Time> time_from_unix(double value) {
   const double whole = std::trunc(value);
   if (whole == value) return time_from_unix(static_cast<std::int64_t>(value));
   const double size = std::fabs(value);
-  const double factor = size < 1e11 ? 1e9 : size < 1e14 ? 1e6 : size < 1e17 ? 1e3 : 1.0;
+  const double factor = size < 3e11 ? 1e9 : size < 3e14 ? 1e6 : size < 3e17 ? 1e3 : 1.0;
   TRY(const Time base, time_from_unix(static_cast<std::int64_t>(whole)));
   return base + Duration{std::llround((value - whole) * factor)};
 }

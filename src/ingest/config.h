@@ -40,7 +40,10 @@ struct LimitsConfig {
   std::uint32_t readings_per_message = 100'000;
   std::uint32_t metrics_per_reading = 1'024;
   config::Bytes string_bytes = 16_KiB;
-  std::uint32_t devices = 1'000'000;
+  std::uint32_t devices = 2'000'000;
+  std::uint32_t devices_per_tenant = 1'000'000;
+  std::uint32_t new_devices_per_second = 1'000;
+  std::uint32_t new_devices_burst = 10'000;
   std::uint32_t cached_devices = 100'000;
 
   template <class Fields>
@@ -51,6 +54,10 @@ struct LimitsConfig {
     fields("string_bytes", string_bytes, "One text value.", {.min = 1, .max = 1_MiB});
     fields("devices", devices, "Devices of all tenants; credentials that may create devices create no more beyond it.",
            {.min = 1});
+    fields("devices_per_tenant", devices_per_tenant, "The same for one tenant, so that none takes all.", {.min = 1});
+    fields("new_devices_per_second", new_devices_per_second,
+           "Devices that one credential may create by reporting for them, in the long run.", {.min = 1});
+    fields("new_devices_burst", new_devices_burst, "The same at once, after a pause.", {.min = 1});
     fields("cached_devices", cached_devices, "Devices whose shapes one core keeps at hand.", {.min = 100});
   }
 };

@@ -6,16 +6,31 @@
 
 namespace flux::ingest {
 
-DeviceSlot::DeviceSlot(registry::DeviceEntryPtr entry, Outbox& outbox)
-    : DeviceRows(outbox.builder(outbox.partition_of(entry->bucket()))),
+DeviceSlot::DeviceSlot(registry::DeviceEntryPtr entry, BucketId bucket, Outbox& outbox)
+    : DeviceRows(outbox.builder(outbox.partition_of(bucket))),
       entry_(std::move(entry)),
-      partition_(outbox.partition_of(entry_->bucket())) {}
+      partition_(outbox.partition_of(bucket)) {}
+
+DeviceSlot::DeviceSlot(registry::DeviceEntryPtr entry, Outbox& outbox) : DeviceSlot(entry, entry->bucket(), outbox) {}
+
+DeviceSlot::DeviceSlot(TenantId tenant, std::string_view id, DeviceMaker& maker, Outbox& outbox)
+    : DeviceSlot(nullptr, bucket_of(tenant, id), outbox) {
+  maker_ = &maker;
+  new_tenant_ = tenant;
+  new_id_ = id;
+}
 
 ValueType DeviceSlot::type_of(std::string_view metric, ValueType given) {
+  if (!entry_) entry_ = maker_->known(new_tenant_, new_id_);  // somebody may have registered it meanwhile
+  if (!entry_) return given;
   return entry_->field_type(kTelemetry, metric).value_or(given);
 }
 
 Result<ShapePtr> DeviceSlot::make_shape(const std::vector<FieldDef>& fields) {
+  // A row is complete: now it counts that there is a device. All else follows from a shape, and so from an entry.
+  if (!entry_) {
+    TRY(entry_, maker_->make(new_tenant_, new_id_));
+  }
   DO(entry_->check_or_set_types(kTelemetry, fields));
   ShapeKey key{.tenant = entry_->tenant(), .device = entry_->id(), .fields = fields};
   return std::make_shared<const Shape>(std::move(key));
@@ -48,13 +63,16 @@ DeviceSlotPtr DeviceCache::find(TenantId tenant, std::string_view device) {
   const auto found = map_->places.find(Key{tenant, device});
   if (found == map_->places.end()) return nullptr;
   const DeviceSlotPtr& slot = ring_[found->second];
-  if (slot->entry().removed()) return nullptr;  // `insert` puts the new one in its place
+  if (slot->removed()) return nullptr;  // `insert` puts the new one in its place
   slot->recent_ = true;
   return slot;
 }
 
 const DeviceSlotPtr& DeviceCache::insert(registry::DeviceEntryPtr entry, Outbox& outbox) {
-  auto slot = std::make_shared<DeviceSlot>(std::move(entry), outbox);
+  return insert(std::make_shared<DeviceSlot>(std::move(entry), outbox));
+}
+
+const DeviceSlotPtr& DeviceCache::insert(DeviceSlotPtr slot) {
   const Key key{slot->entry().tenant(), slot->entry().id()};
   if (const auto found = map_->places.find(key); found != map_->places.end()) {
     const std::size_t place = found->second;

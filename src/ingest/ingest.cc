@@ -20,7 +20,7 @@ IngestService::IngestService(Config config, Needs needs)
     : config_(std::move(config)),
       needs_(std::move(needs)),
       metrics_(needs_.metrics),
-      admission_(needs_.directory, config_.limits),
+      admission_(needs_.directory, config_.limits, needs_.clock),
       sign_in_(needs_.authenticator, needs_.directory, needs_.connection_log, metrics_, needs_.clock),
       http_(shards_, config_.http, metrics_, sign_in_, needs_.connection_log, needs_.users) {
   for (auto& shard : needs_.shards) {

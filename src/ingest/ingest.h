@@ -36,7 +36,7 @@ class IngestService final : public runtime::Service {
     metrics::Registry& metrics;
     http::TelemetryEndpoint::UserAccess users = nullptr;  ///< lets people send readings too; may stay empty
     CommandPort* commands = nullptr;                      ///< commands to devices; may stay empty
-    SignIn::Clock clock = monotonic_now;                  ///< for slowing down guesses
+    SignIn::Clock clock = monotonic_now;                  ///< for slowing down guesses and new devices
   };
 
   /// All that is needed outlives the service, which is made and destroyed off the shards.

@@ -144,7 +144,6 @@ void Outbox::publish(const std::shared_ptr<Sealed>& sealed) {
 void Outbox::completed(const std::shared_ptr<Sealed>& sealed, Result<Offset> result) {
   if (closed_) return;
   if (result) {
-    last_failure_.reset();
     trouble_.succeeded(shard_.now());
     metrics_.batches.add();
     metrics_.durable_seconds.observe(shard_.now() - sealed->sealed_at);
@@ -152,11 +151,10 @@ void Outbox::completed(const std::shared_ptr<Sealed>& sealed, Result<Offset> res
     return;
   }
   Error error = std::move(result).error();
-  last_failure_ = error;
-  failed_at_ = shard_.now();
-  trouble_.note(error, failed_at_);
+  const Duration now = shard_.now();
+  trouble_.note(error, now);
   const bool nothing_written = error.code == ErrorCode::exhausted || error.code == ErrorCode::unavailable;
-  if (nothing_written && failed_at_ - sealed->sealed_at < config_.retry_time) {
+  if (nothing_written && now - sealed->sealed_at < config_.retry_time) {
     metrics_.retries.add();
     retrying_.push_back(sealed);
     sealed->retry = shard_.call_after(sealed->backoff, [this, again = sealed.get()] {
@@ -171,7 +169,7 @@ void Outbox::completed(const std::shared_ptr<Sealed>& sealed, Result<Offset> res
   }
   metrics_.failures.add();
   // A queue that is full behind a disk that is full: the disk is what its sender has to know of.
-  if (error.code == ErrorCode::exhausted) error = trouble_.recent(failed_at_).value_or(std::move(error));
+  if (error.code == ErrorCode::exhausted) error = trouble_.recent(now).value_or(std::move(error));
   static log::Throttle throttle(1_s);
   log::error(throttle, "the log did not take a batch of readings; its senders are told",
              {{"partition", sealed->lane->partition}, {"readings", sealed->batch->reading_count()}, {"error", error}});
@@ -226,8 +224,8 @@ Error Outbox::refusal() const {
 }
 
 bool Outbox::failing() const {
-  return last_failure_.has_value() && last_failure_->code != ErrorCode::exhausted &&
-         shard_.now() - failed_at_ < kFailingTime;
+  const auto report = trouble_.report();
+  return report && shard_.now() - report->last_at < kFailingTime;
 }
 
 void Outbox::when_accepting(std::move_only_function<void()> waiter) {

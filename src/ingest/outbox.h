@@ -69,7 +69,7 @@ class Outbox final : public std::enable_shared_from_this<Outbox>, private runtim
   [[nodiscard]] Error refusal() const;
   /// Calls once when there is room again. `waiter` is dropped when the outbox goes.
   void when_accepting(std::move_only_function<void()> waiter);
-  /// The log refused to write and has not written since; false again a second later, so that somebody tries.
+  /// The log refused to write within the last second, whichever shard offered; false again then, so that somebody tries.
   [[nodiscard]] bool failing() const;
 
   /// Rows that are not durable yet.
@@ -134,8 +134,6 @@ class Outbox final : public std::enable_shared_from_this<Outbox>, private runtim
   bool congested_ = false;
   bool flushing_ = false;
   bool closed_ = false;
-  std::optional<Error> last_failure_;
-  Duration failed_at_{INT64_MIN / 2};
   std::vector<std::move_only_function<void()>> waiting_;
   std::vector<runtime::Completion<>> flushed_;
   runtime::Timer wake_;

@@ -7,6 +7,7 @@
 
 #include "bus/memory/memory_bus.h"
 #include "ingest/device_cache.h"
+#include "net/test_client.h"
 #include "runtime/spawn.h"
 
 namespace flux::ingest {
@@ -148,10 +149,12 @@ TEST_F(SmallOutboxTest, offers_a_batch_again_and_gives_up_in_the_end) {
   bus->fail_with(std::nullopt);
   on_shard([this] { message(2, {2}); });
   settle();
-  on_shard([this] {
-    EXPECT_FALSE(outbox->failing());
-    EXPECT_EQ(recorder->told.size(), 2u);
-  });
+  on_shard([this] { EXPECT_EQ(recorder->told.size(), 2u); });
+  bool failing = true;
+  EXPECT_TRUE(net::eventually([&] {
+    on_shard([&] { failing = outbox->failing(); });
+    return !failing;
+  }));
 }
 
 TEST_F(SmallOutboxTest, says_that_the_log_cannot_write_whichever_shard_found_it) {
@@ -160,9 +163,11 @@ TEST_F(SmallOutboxTest, says_that_the_log_cannot_write_whichever_shard_found_it)
     std::uint64_t ticket = 0;
     while (outbox->accepting()) message(ticket++, {0});
     EXPECT_EQ(outbox->refusal().code, ErrorCode::exhausted);
+    EXPECT_FALSE(outbox->failing());
     trouble.note(Error{ErrorCode::unavailable, "the disk is full", {}}, shard.now());
     EXPECT_EQ(outbox->refusal().code, ErrorCode::unavailable);
     EXPECT_EQ(outbox->refusal().message, "the disk is full");
+    EXPECT_TRUE(outbox->failing());
   });
   bus->release();
   settle();

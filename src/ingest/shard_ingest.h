@@ -14,7 +14,7 @@ namespace flux::ingest {
 
 /// What ingest keeps on one shard, for all protocols.
 struct ShardIngest {
-  ShardIngest(runtime::Shard& on, bus::Bus& bus, const Admission& admission,
+  ShardIngest(runtime::Shard& on, bus::Bus& bus, Admission& admission,
               const auth::DeviceAuthenticator& authenticator, const Config& config, Metrics& metrics,
               LogTrouble& trouble)
       : shard(on),

@@ -2,7 +2,7 @@
 
 namespace flux::ingest {
 
-TelemetryIntake::TelemetryIntake(Outbox& outbox, const Admission& admission, const LimitsConfig& limits)
+TelemetryIntake::TelemetryIntake(Outbox& outbox, Admission& admission, const LimitsConfig& limits)
     : outbox_(outbox),
       admission_(admission),
       cache_(limits.cached_devices),
@@ -15,7 +15,13 @@ Result<> TelemetryIntake::read(std::string_view payload, wire::json::TelemetryFo
   source_ = &source;
   first_.reset();
   held_.clear();
-  return reader_.read(payload, form, *this, outcome_);
+  made_ = false;
+  auto read = reader_.read(payload, form, *this, outcome_);
+  if (made_) {
+    for (const DeviceSlotPtr& slot : held_)
+      if (slot->registered() && cache_.find(slot->entry().tenant(), slot->id()) == nullptr) cache_.insert(slot);
+  }
+  return read;
 }
 
 Result<DeviceSlotPtr> TelemetryIntake::find(const auth::Identity& identity, std::string_view device) {
@@ -24,16 +30,26 @@ Result<DeviceSlotPtr> TelemetryIntake::find(const auth::Identity& identity, std:
     return slot;
   }
   TRY(auto entry, admission_.admit(identity, device));
-  return cache_.insert(std::move(entry), outbox_);
+  if (entry) return cache_.insert(std::move(entry), outbox_);
+  return std::make_shared<DeviceSlot>(identity.tenant(), device, static_cast<DeviceMaker&>(*this), outbox_);
+}
+
+registry::DeviceEntryPtr TelemetryIntake::known(TenantId tenant, std::string_view device) {
+  return admission_.known(tenant, device);
+}
+
+Result<registry::DeviceEntryPtr> TelemetryIntake::make(TenantId /*tenant*/, std::string_view device) {
+  made_ = true;
+  return admission_.make(source_->identity, device);
 }
 
 Result<wire::json::DeviceRows*> TelemetryIntake::device(std::string_view name) {
   if (source_->device != nullptr) {
     DeviceSlot* const fixed = source_->device;
-    if (!name.empty() && name != fixed->entry().id()) {
+    if (!name.empty() && name != fixed->id()) {
       return fail(ErrorCode::invalid_argument,
                   "the payload names device '" + std::string(name.substr(0, 128)) + "', topic or credential '" +
-                      fixed->entry().id() + "'",
+                      fixed->id() + "'",
                   "device");
     }
     outbox_.touch(fixed->partition());

@@ -17,9 +17,9 @@ namespace flux::ingest {
 ///     intake.read(payload, TelemetryForm::any, {identity, slot});   // rows are staged, or nothing is
 ///     const auto& outcome = intake.outcome();                       // what was taken and what refused
 ///     const unsigned batches = intake.commit(session, ticket);      // always, also after an error
-class TelemetryIntake final : private wire::json::TelemetrySink {
+class TelemetryIntake final : private wire::json::TelemetrySink, private DeviceMaker {
  public:
-  TelemetryIntake(Outbox& outbox, const Admission& admission, const LimitsConfig& limits);
+  TelemetryIntake(Outbox& outbox, Admission& admission, const LimitsConfig& limits);
 
   struct Source {
     const auth::Identity& identity;
@@ -33,7 +33,8 @@ class TelemetryIntake final : private wire::json::TelemetrySink {
     return outbox_.commit(answerer, ticket);
   }
 
-  /// The slot of a device that the credential may speak for; errors as `Admission::admit`.
+  /// The slot of a device that the credential may speak for, registered or to be made with its first reading; errors
+  /// as `Admission::admit`.
   Result<DeviceSlotPtr> find(const auth::Identity& identity, std::string_view device);
 
   /// The first device that the last message named, for traces; null when none was admitted.
@@ -41,13 +42,16 @@ class TelemetryIntake final : private wire::json::TelemetrySink {
 
  private:
   Result<wire::json::DeviceRows*> device(std::string_view name) override;
+  registry::DeviceEntryPtr known(TenantId tenant, std::string_view device) override;
+  Result<registry::DeviceEntryPtr> make(TenantId tenant, std::string_view device) override;
 
   Outbox& outbox_;
-  const Admission& admission_;
+  Admission& admission_;
   DeviceCache cache_;
   wire::json::TelemetryReader reader_;
   wire::json::TelemetryOutcome outcome_;
   const Source* source_ = nullptr;
+  bool made_ = false;  // a device, for this message
   DeviceSlotPtr first_;
   std::vector<DeviceSlotPtr> held_;  // of this message, so that none leaves the cache meanwhile
 };

@@ -118,7 +118,7 @@ class FakeCommands final : public CommandPort {
 /// A node's ingest with a log in memory, on real sockets.
 class Node {
  public:
-  explicit Node(Config config = {}, std::size_t partitions = 4)
+  explicit Node(Config config = {}, std::size_t partitions = 4, SignIn::Clock clock = monotonic_now)
       : bus(bus::memory::make_memory_bus(partitions)), shards(2) {
     config.mqtt.host = "127.0.0.1";
     config.mqtt.port = 0;
@@ -126,8 +126,8 @@ class Node {
     directory.ensure({1}, "pump-2");
     shards.start();
     service = std::make_unique<IngestService>(
-        config,
-        IngestService::Needs{shards, *bus, directory, databases, authenticator, log, metrics, nullptr, &commands});
+        config, IngestService::Needs{shards, *bus, directory, databases, authenticator, log, metrics, nullptr, &commands,
+                                     clock});
     service->mount(router.group("/api/v1"), router.group());
     net::HttpOptions options;
     options.tcp.linger_time = 100_ms;

@@ -5,11 +5,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "observe/printable.h"
+
 namespace flux::observe {
 
-namespace {
-
-/// Length of the valid UTF-8 sequence at the start of `text`, 0 when there is none. No overlong forms, no surrogates.
 std::size_t utf8_length(std::string_view text) {
   const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(i < text.size() ? text[i] : 0); };
   const auto follows = [&](std::size_t i) { return (at(i) & 0xC0) == 0x80; };
@@ -29,8 +28,15 @@ std::size_t utf8_length(std::string_view text) {
   return 0;
 }
 
-void append_escaped(std::string& out, char c) {
+namespace {
+
+void append_code(std::string& out, std::uint32_t code) {
   constexpr std::string_view kHex = "0123456789abcdef";
+  out += "\\u";
+  for (const int shift : {12, 8, 4, 0}) out += kHex[code >> shift & 15];
+}
+
+void append_escaped(std::string& out, char c) {
   switch (c) {
     case '"': out += "\\\""; return;
     case '\\': out += "\\\\"; return;
@@ -44,9 +50,7 @@ void append_escaped(std::string& out, char c) {
     out += c;
     return;
   }
-  out += "\\u00";
-  out += kHex[byte >> 4];
-  out += kHex[byte & 15];
+  append_code(out, byte);
 }
 
 }  // namespace
@@ -57,6 +61,7 @@ void append_json_string(std::string& out, std::string_view text) {
     const std::size_t length = utf8_length(text);
     if (length == 1) append_escaped(out, text.front());
     else if (length == 0) out += "\xEF\xBF\xBD";
+    else if (const auto unseen = unseen_at(text)) append_code(out, unseen->code);
     else out += text.substr(0, length);
     text.remove_prefix(length == 0 ? 1 : length);
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "observe/printable.h"
 #include "registry/text.h"
 
 namespace flux::registry {
@@ -48,7 +49,30 @@ Result<> check_name(std::string_view text, std::string_view what, std::string_vi
 }  // namespace
 
 Result<> check_device_id(std::string_view id, std::string_view field) {
-  return check_name(id, "a device id", "/+#", kNameBytes, field);
+  DO(check_name(id, "a device id", "/+#", kNameBytes, field));
+  const auto refuse = [&](const std::string& why) {
+    return fail(ErrorCode::invalid_argument, "a device id " + why, std::string(field));
+  };
+  // Programs and browsers take them for folders, and a path with them for another one.
+  if (id == "." || id == "..") return refuse("must not be `" + std::string(id) + "`");
+  bool blank = true;
+  for (std::size_t at = 0; at < id.size(); ++at) {
+    const std::string_view rest = id.substr(at);
+    if (const auto unseen = observe::unseen_at(rest)) {
+      std::array<char, 96> why{};
+      std::snprintf(why.data(), why.size(), "must not contain characters that turn or break lines (U+%04X at byte %zu)",
+                    static_cast<unsigned>(unseen->code), at);
+      return refuse(why.data());
+    }
+    // U+0020, U+00A0, U+2000 to U+200B, U+3000.
+    if (rest.starts_with(' ')) continue;
+    if (rest.starts_with("\xC2\xA0")) at += 1;
+    else if (rest.starts_with("\xE2\x80") && static_cast<unsigned char>(rest[2]) <= 0x8B) at += 2;
+    else if (rest.starts_with("\xE3\x80\x80")) at += 2;
+    else blank = false;
+  }
+  if (blank) return refuse("must not consist of blanks");
+  return {};
 }
 Result<> check_metric_name(std::string_view name, std::string_view field) {
   return check_name(name, "a metric's name", "", kNameBytes, field);

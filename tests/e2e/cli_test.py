@@ -1,11 +1,14 @@
 """The commands beside `run`: what they say to wrong words, without a server, without access, into a pipe, when interrupted."""
 
+import csv
+import io
+import json
 import os
 import signal
 import subprocess
 import unittest
 
-from e2e.harness import BINARY, LIMIT_S, Fluxgate, wait_until
+from e2e.harness import Api, BINARY, LIMIT_S, Fluxgate, wait_until
 
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("FLUXGATE_")}
 
@@ -109,6 +112,39 @@ class WithServer(unittest.TestCase):
             other.stop()
             self.assertEqual(tail.wait(LIMIT_S), 1)
             self.assertIn("ended the stream", tail.communicate()[1])
+
+    def test_what_devices_send_does_not_steer_the_terminal(self):
+        sender = Api(self.flux.http, {"Authorization": f"Bearer {self.flux.ingest_key('terminal')}"})
+        evil = "\x1b]0;pwned\x07\x1b[2J\u009b31m\u202e"
+        metrics = {"x": evil, "=cmd()": "=1+1", "minus": -1, "quoted,\"": "a\nb"}
+        sent = sender.post("/api/v1/telemetry", {"device": "steers", "metrics": metrics})
+        self.assertEqual((sent.status, sent.json["accepted"]), (200, 4), sent)
+        ask = ("query", "--device", "steers", "--from", "-1h", *self.where)
+        wait_until(lambda: fluxgate(*ask).stdout.count("steers") == 4, what="all metrics")
+        spelled = "\\u001b]0;pwned\\u0007\\u001b[2J\\u009b31m\\u202e"
+        table = fluxgate(*ask).stdout
+        self.assertIn(spelled, table)
+        self.assertIn("a\\u000ab", table)
+        answer = fluxgate(*ask, "--format", "json").stdout
+        found = {series["metric"]: series["points"][0][1] for series in json.loads(answer)["series"]}
+        self.assertEqual(found, metrics)
+        tail = subprocess.Popen([BINARY, "tail", "--device", "steers", "--count", "4", *self.where], stdout=subprocess.PIPE, text=True, env=CLEAN)
+        self.addCleanup(tail.stdout.close)
+        lines = []
+
+        def heard():
+            sender.post("/api/v1/telemetry", {"device": "steers", "metrics": metrics})
+            return tail.poll() is not None
+
+        wait_until(heard, what="the end of tail")
+        lines = tail.stdout.read()
+        self.assertIn(spelled, lines)
+        for text in (table, answer, lines):
+            for sign in "\x1b\x07\u009b\u202e\x7f":
+                self.assertNotIn(sign, text)
+        rows = list(csv.reader(io.StringIO(subprocess.run([BINARY, *ask, "--format", "csv"], capture_output=True, env=CLEAN).stdout.decode(), newline="")))
+        self.assertEqual({row[1]: row[3] for row in rows[1:]},
+                         {"x": evil, "'=cmd()": "'=1+1", "minus": "-1", "quoted,\"": "a\nb"})
 
     def test_into_a_pipe_that_closes(self):
         sender = self.flux.sender()

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <csignal>
@@ -7,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "observe/printable.h"
 
 namespace flux::app {
 namespace {
@@ -15,8 +18,9 @@ using nlohmann::json;
 using Parameters = std::vector<std::pair<std::string, std::string>>;
 
 int complain(const Error& error) {
-  std::fprintf(stderr, "fluxgate: %s%s%s\n", error.field.empty() ? "" : (error.field + ": ").c_str(),
-               error.message.c_str(), "");
+  // Servers repeat what devices have sent.
+  const std::string sentence = error.field.empty() ? error.message : error.field + ": " + error.message;
+  std::fprintf(stderr, "fluxgate: %s\n", observe::printable(sentence).c_str());
   return error.code == ErrorCode::invalid_argument ? 2 : 1;
 }
 
@@ -37,7 +41,16 @@ json value_of(const std::string& text) {
 
 std::string shown(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
-std::string csv_field(const std::string& text) {
+/// For tables and lines: what a device has sent must not steer the terminal.
+std::string seen(const std::string& text) { return observe::printable(text); }
+std::string seen(const json& value) { return seen(shown(value)); }
+
+/// As RFC 4180 has it. Text that a spreadsheet would take for a formula gets an apostrophe, which makes it text there.
+/// A file gets every character as it is; a terminal none that steers it.
+std::string csv_field(std::string text) {
+  if (!text.empty() && std::string_view("=+-@\t\r").contains(text.front())) text.insert(0, 1, '\'');
+  static const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  if (terminal) text = seen(text);
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) out.append(c == '"' ? "\"\"" : std::string(1, c));
@@ -77,19 +90,20 @@ Result<> print_rows(const json& answer, const std::string& format, bool& header_
       }
       for (const json& point : series.at("points")) {
         std::string line = csv_field(device) + "," + csv_field(metric);
-        for (const json& cell : point) line += "," + (cell.is_null() ? std::string() : csv_field(shown(cell)));
+        for (const json& cell : point) line += "," + (cell.is_null() ? std::string() : (cell.is_string() ? csv_field(shown(cell)) : shown(cell)));
         std::printf("%s\n", line.c_str());
       }
     } else {
       const std::string of_unit = unit.is_string() ? " (" + unit.get<std::string>() + ")" : std::string();
-      std::printf("%s%s %s%s\n", header_printed ? "\n" : "", device.c_str(), metric.c_str(), of_unit.c_str());
+      std::printf("%s%s %s%s\n", header_printed ? "\n" : "", seen(device).c_str(), seen(metric).c_str(),
+                  seen(of_unit).c_str());
       std::string line;
       for (std::size_t i = 1; i < columns.size(); ++i) line += "  " + columns[i];
       std::printf("  %-30s%s\n", "time", line.c_str());
       for (const json& point : series.at("points")) {
-        std::printf("  %-30s", shown(point.at(0)).c_str());
+        std::printf("  %-30s", seen(point.at(0)).c_str());
         for (std::size_t i = 1; i < point.size(); ++i)
-          std::printf("  %s", point.at(i).is_null() ? "-" : shown(point.at(i)).c_str());
+          std::printf("  %s", point.at(i).is_null() ? "-" : seen(point.at(i)).c_str());
         std::printf("\n");
       }
     }
@@ -152,8 +166,8 @@ int publish(const PublishOptions& options) {
   std::printf("accepted %s\n", parsed.at("accepted").dump().c_str());
   if (!parsed.contains("refused") || parsed.at("refused").empty()) return 0;
   for (const json& refused : parsed.at("refused"))
-    std::fprintf(stderr, "refused %s: %s\n", refused.value("field", std::string()).c_str(),
-                 refused.value("message", std::string()).c_str());
+    std::fprintf(stderr, "refused %s: %s\n", seen(refused.value("field", std::string())).c_str(),
+                 seen(refused.value("message", std::string())).c_str());
   return 1;
 }
 
@@ -180,7 +194,7 @@ int query(const QueryOptions& options) {
     const auto answer = client.get("/api/v1/query", page);
     if (!answer) return complain(answer.error());
     if (options.format == "json") {
-      std::printf("%s\n", answer->c_str());
+      std::printf("%s\n", observe::printable_json(*answer).c_str());
     } else if (auto printed = print_rows(json::parse(*answer), options.format, header_printed); !printed) {
       return complain(printed.error());
     }
@@ -200,8 +214,8 @@ int tail(const TailOptions& options) {
   if (auto added = add_labels(parameters, options.labels); !added) return complain(added.error());
   std::signal(SIGINT, [](int) { interrupted = 1; });
   std::signal(SIGTERM, [](int) { interrupted = 1; });
-  std::uint64_t seen = 0;
-  const auto enough = [&] { return options.count != 0 && seen >= options.count; };
+  std::uint64_t count = 0;
+  const auto enough = [&] { return options.count != 0 && count >= options.count; };
   const auto on_event = [&](std::string_view name, std::string_view data) {
     if (name != "data") return true;
     const json frame = json::parse(data, nullptr, false);
@@ -212,16 +226,17 @@ int tail(const TailOptions& options) {
       for (const auto& [metric, points] : device.at("metrics").items()) {
         for (const json& point : points) {
           if (enough()) return false;
-          ++seen;
+          ++count;
           if (options.json) {
             json line{
                 {"device", device.at("device")}, {"metric", metric}, {"time", point.at(0)}, {"value", point.at(1)}};
             if (!measurement.empty()) line["measurement"] = measurement;
-            std::printf("%s\n", line.dump().c_str());
+            std::printf("%s\n", observe::printable_json(line.dump()).c_str());
           } else {
-            std::printf("%s  %s  %s  %s\n", shown(point.at(0)).c_str(), device.at("device").get<std::string>().c_str(),
-                        (measurement.empty() ? metric : measurement + "/" + metric).c_str(),
-                        shown(point.at(1)).c_str());
+            std::printf("%s  %s  %s  %s\n", seen(point.at(0)).c_str(),
+                        seen(device.at("device").get<std::string>()).c_str(),
+                        seen(measurement.empty() ? metric : measurement + "/" + metric).c_str(),
+                        seen(point.at(1)).c_str());
           }
         }
       }

@@ -90,6 +90,16 @@ class EmbeddedBus final : public Bus, public Producer {
         logs.push_back(std::move(log));
       }
     }
+    // What was made of a raw record is durable only after it.
+    auto& raw = logs_[static_cast<std::size_t>(Topic::raw_sensor_data)];
+    for (const Topic topic : kTopics) {
+      if (topic == Topic::raw_sensor_data) continue;
+      for (const auto& log : logs_[static_cast<std::size_t>(topic)]) {
+        const auto origin = log->last_origin();
+        if (origin && origin->input.partition.value < raw.size())
+          raw[origin->input.partition.value]->expect_until({origin->input.offset.value + 1}, to_string(topic));
+      }
+    }
     registrations_.push_back(registry.callback_gauge("fluxgate_bus_queued_bytes", "Bytes published, not yet durable.",
                                                      {}, [this] { return static_cast<double>(queued_bytes()); }));
     registrations_.push_back(registry.callback_gauge("fluxgate_bus_segments", "Segment files of the log.", {}, [this] {

@@ -17,6 +17,8 @@ Metrics::Metrics(metrics::Registry& registry)
           registry.counter("fluxgate_bus_errors_total", "Failures of the log's files.", {{"kind", "corrupt"}})),
       recovery_cut_bytes(registry.counter("fluxgate_bus_recovery_cut_bytes_total",
                                           "Bytes of unfinished writes that recovery cut from the ends of segments.")),
+      lost_records(registry.counter("fluxgate_bus_lost_records_total",
+                                    "Records that others have seen and that the log no longer had at its start.")),
       segments_created(registry.counter("fluxgate_bus_segments_created_total", "Segment files made.")),
       segments_deleted(
           registry.counter("fluxgate_bus_segments_deleted_total", "Segment files that retention deleted.")),

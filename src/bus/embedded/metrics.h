@@ -25,6 +25,7 @@ struct Metrics {
   metrics::Counter& fsync_errors;
   metrics::Counter& corrupt_reads;
   metrics::Counter& recovery_cut_bytes;
+  metrics::Counter& lost_records;
   metrics::Counter& segments_created;
   metrics::Counter& segments_deleted;
   metrics::Counter& file_read_bytes;

@@ -32,7 +32,7 @@ Result<std::uint64_t> leftover(const File& file, std::uint64_t from, std::uint64
 
 Result<> PartitionLog::recover() {
   if (!context_.files.exists(folder_)) {
-    end_ = context_.groups.furthest(topic_, partition_).value_or(Offset{});
+    expect_until(context_.groups.furthest(topic_, partition_).value_or(Offset{}), "consumer groups");
     return {};
   }
   TRY(const auto names, context_.files.list(folder_));
@@ -63,10 +63,22 @@ Result<> PartitionLog::recover() {
     // Readers will report what is wrong; until then its age is unknown, so that nothing expires by it.
     segment.created_at = header ? header->created_at : Time::max();
   }
-  // Offsets that someone has seen are never given again, even if files were taken away.
-  end_ = std::max(end_, context_.groups.furthest(topic_, partition_).value_or(Offset{}));
   synced_ = end_;
+  expect_until(context_.groups.furthest(topic_, partition_).value_or(Offset{}), "consumer groups");
   return {};
+}
+
+void PartitionLog::expect_until(Offset end, std::string_view known_by) {
+  if (end <= end_) return;
+  const std::uint64_t lost = end.value - end_.value;
+  context_.metrics.lost_records.add(lost);
+  log::error("records are missing at the end of the log: a segment was damaged or taken away",
+             {{"partition", name()},
+              {"folder", folder_.string()},
+              {"from_offset", end_.value},
+              {"records", lost},
+              {"known_by", known_by}});
+  end_ = synced_ = end;
 }
 
 Result<bool> PartitionLog::recover_last(Segment& segment) {

@@ -73,6 +73,33 @@ TEST(EmbeddedRecovery, EveryTruncationOfTheLastSegmentKeepsWhatIsWhole) {
   }
 }
 
+TEST(EmbeddedRecovery, AnEmptiedLastSegmentIsMissedByThoseWhoHaveReadIt) {
+  const Quiet quiet;
+  for (const bool zeroed : {false, true}) {
+    for (const bool by_group : {true, false}) {
+      SCOPED_TRACE(std::string(zeroed ? "zeroed" : "emptied") + (by_group ? ", a group" : ", what was made of it"));
+      LogHarness log;
+      ASSERT_TRUE(log.open());
+      for (int i = 0; i < 5; ++i) ASSERT_TRUE(log.publish(conformance_event("event " + std::to_string(i))));
+      if (by_group) {
+        log.bus().commit("readers", Topic::raw_sensor_data, {0}, {4});
+      } else {
+        Record made = conformance_event("made");
+        made.origin = Origin{{{0}, {3}}, 0};
+        ASSERT_TRUE(log.publish(Topic::processed_data, std::move(made)));
+      }
+      log.close();
+      auto contents = log.disk().contents();
+      std::string& segment = contents.at(kSegment);
+      segment = zeroed ? std::string(segment.size(), '\0') : std::string();
+      LogHarness again({}, contents);
+      ASSERT_TRUE(again.open());
+      EXPECT_EQ(again.metrics().value("fluxgate_bus_lost_records_total"), 4);
+      EXPECT_EQ(again.publish(conformance_event("next")), Offset{4});
+    }
+  }
+}
+
 TEST(EmbeddedRecovery, TruncationOfAnEarlierSegmentIsReportedNotHidden) {
   const Quiet quiet;
   const Written written = write_log(true, 700);

@@ -225,7 +225,7 @@ void TelemetryEndpoint::handle(net::HttpRequest& request, net::Responder respond
   const auto& outcome = shard.intake.outcome();
   const bool taken = read && outcome.readings > 0;
   const DeviceSlotPtr& device = shard.intake.first_device();
-  const std::string_view device_id = device                       ? std::string_view(device->entry().id())
+  const std::string_view device_id = device                       ? std::string_view(device->id())
                                      : !identity.device().empty() ? std::string_view(identity.device())
                                      : !taken                     ? device_named_in(request.body())
                                                                   : std::string_view();
@@ -252,7 +252,17 @@ void TelemetryEndpoint::handle(net::HttpRequest& request, net::Responder respond
     const bool forbidden = read && std::ranges::all_of(outcome.refusals, [](const auto& refusal) {
                              return refusal.error.code == ErrorCode::permission_denied;
                            });
-    return responder.send_json(forbidden ? 403 : status, nothing_accepted(error, refused_json(outcome)));
+    // Nor is what would be one device too many: another time it may be taken.
+    const bool later = read && std::ranges::all_of(outcome.refusals, [](const auto& refusal) {
+                         return refusal.error.code == ErrorCode::exhausted;
+                       });
+    std::string body = nothing_accepted(error, refused_json(outcome));
+    if (later) {
+      net::HttpResponse response = net::HttpResponse::json(429, std::move(body));
+      response.header("Retry-After", "1");
+      return responder.send(std::move(response));
+    }
+    return responder.send_json(forbidden ? 403 : status, std::move(body));
   }
   metrics_.readings_http.add(outcome.readings);
   if (log_.watched(identity.tenant(), device_id)) {

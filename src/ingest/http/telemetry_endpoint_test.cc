@@ -105,6 +105,74 @@ TEST_F(HttpTelemetry, asks_who_fails_again_and_again_to_wait_and_nobody_else) {
   EXPECT_GE(node.metric("fluxgate_ingest_sign_ins_throttled_total", {{"protocol", "http"}}), 1);
 }
 
+TEST_F(HttpTelemetry, makes_a_device_with_its_first_reading_only) {
+  Node node;
+  const std::size_t before = node.directory.size();
+  std::string refused = "[";
+  for (int i = 0; i < 100; ++i) {
+    if (i > 0) refused += ',';
+    refused += R"({"device":"ghost-)" + std::to_string(i) + R"(","metrics":{"m":{}}})";
+  }
+  refused += ']';
+  EXPECT_EQ(post(node, refused, "Bearer key").substr(0, 3), "400");
+  EXPECT_EQ(post(node, R"({"device":"ghost","time":"never","metrics":{"m":1}})", "Bearer key").substr(0, 3), "400");
+  EXPECT_EQ(post(node, R"([{"device":"ghost","metrics":{"m":1}})", "Bearer key").substr(0, 3), "400");
+  EXPECT_EQ(node.directory.size(), before);
+  // One message, the bad before the good and the other way round, each device twice.
+  const std::string mixed = R"([{"device":"n1","metrics":{"m":[]}},{"device":"n2","metrics":{"m":1}},)"
+                            R"({"device":"n1","metrics":{"m":2}},{"device":"n2","metrics":{"m":{}}},)"
+                            R"({"device":"n3","metrics":{"m":null}}])";
+  EXPECT_EQ(post(node, mixed, "Bearer key").substr(0, 18), R"(200 {"accepted":2,)");
+  EXPECT_NE(node.directory.find({1}, "n1"), nullptr);
+  EXPECT_NE(node.directory.find({1}, "n2"), nullptr);
+  EXPECT_EQ(node.directory.find({1}, "n3"), nullptr);
+  EXPECT_EQ(post(node, R"({"device":"n1","metrics":{"m":"text"}})", "Bearer key").substr(0, 3), "400");
+}
+
+TEST_F(HttpTelemetry, says_which_limit_on_devices_was_met) {
+  const auto try_one = [](Node& node, const std::string& device) {
+    return post(node, R"({"device":")" + device + R"(","metrics":{"m":1}})", "Bearer key");
+  };
+  {
+    Config config;
+    config.limits.new_devices_burst = 3;
+    Node node(config);
+    for (const char* device : {"a", "b", "c"}) EXPECT_EQ(try_one(node, device).substr(0, 3), "200");
+    for (const char* device : {"a", "b", "c"}) EXPECT_EQ(try_one(node, device).substr(0, 3), "200");
+  }
+  {
+    Config config;
+    config.limits.new_devices_burst = 2;
+    config.limits.new_devices_per_second = 1;
+    Node node(config, 4, [] { return Duration{1'000'000'000}; });
+    EXPECT_EQ(try_one(node, "a").substr(0, 3), "200");
+    EXPECT_EQ(try_one(node, "b").substr(0, 3), "200");
+    const std::string third = try_one(node, "c");
+    EXPECT_EQ(third.substr(0, 3), "429");
+    EXPECT_NE(third.find("exhausted"), std::string::npos) << third;
+    EXPECT_NE(third.find("ingest.limits.new_devices_per_second"), std::string::npos) << third;
+    EXPECT_NE(third.find(R"("field":"device")"), std::string::npos) << third;
+    EXPECT_NE(head.find("Retry-After"), std::string::npos) << head;
+    EXPECT_EQ(node.directory.find({1}, "c"), nullptr);
+    EXPECT_EQ(try_one(node, "a").substr(0, 3), "200");  // what is known goes on
+    // What could be taken of a message is, and the rest is told.
+    const std::string part = post(
+        node, R"([{"device":"a","metrics":{"device":2}},{"device":"d","metrics":{"device":2}}])", "Bearer key");
+    EXPECT_EQ(part.substr(0, 18), R"(200 {"accepted":1,)");
+    EXPECT_NE(part.find(R"("field":"[1].device","code":"exhausted")"), std::string::npos) << part;
+  }
+  {
+    Config config;
+    config.limits.devices_per_tenant = 3;  // two are there
+    Node node(config);
+    node.directory.ensure({2}, "another tenant's");
+    EXPECT_EQ(try_one(node, "a").substr(0, 3), "200");
+    const std::string fourth = try_one(node, "b");
+    EXPECT_EQ(fourth.substr(0, 3), "429");
+    EXPECT_NE(fourth.find("ingest.limits.devices_per_tenant"), std::string::npos) << fourth;
+  }
+}
+
 TEST_F(HttpTelemetry, takes_many_devices_with_a_key) {
   Node node;
   std::string body = "[";

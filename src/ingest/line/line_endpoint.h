@@ -26,7 +26,7 @@ class LineEndpoint {
  public:
   struct Needs {
     std::vector<std::unique_ptr<ShardIngest>>& shards;
-    const Admission& admission;
+    Admission& admission;
     registry::Directory& directory;
     registry::Databases& databases;
     const Config& config;

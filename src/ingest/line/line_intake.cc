@@ -21,14 +21,16 @@ std::unexpected<Error> reserved(std::string_view what, const std::string& measur
 /// One series key of one database.
 class LineIntake::Series final : public wire::line::SeriesRows {
  public:
-  Series(registry::DatabaseEntryPtr database, registry::DeviceEntryPtr device, ShapeKey stem, Outbox& outbox)
+  /// `device` is null while there is none: the first row that is taken makes it.
+  Series(registry::DatabaseEntryPtr database, registry::DeviceEntryPtr device, ShapeKey stem, LineIntake& intake)
       : database_(std::move(database)),
         device_(std::move(device)),
         stem_(std::move(stem)),
-        partition_(outbox.partition_of(device_->bucket())),
-        builder_(outbox.builder(partition_)) {}
+        intake_(intake),
+        partition_(intake.outbox_.partition_of(bucket_of(stem_.tenant, stem_.device))),
+        builder_(intake.outbox_.builder(partition_)) {}
 
-  [[nodiscard]] const registry::DeviceEntry& device() const { return *device_; }
+  [[nodiscard]] bool removed() const { return device_ != nullptr && device_->removed(); }
   [[nodiscard]] PartitionId partition() const { return partition_; }
   [[nodiscard]] BatchBuilder& builder() const { return builder_; }
 
@@ -36,6 +38,9 @@ class LineIntake::Series final : public wire::line::SeriesRows {
     if (std::ranges::find(fields, kTime, &FieldDef::name) != fields.end())
       return reserved("field name", stem_.measurement);
     DO(database_->check_or_set_types(stem_.measurement, fields));
+    if (!device_) {
+      TRY(device_, intake_.make(stem_.device));
+    }
     // What comes as JSON lies in this database too, and has its types by device.
     if (stem_.database == "default") DO(device_->check_or_set_types(stem_.measurement, fields));
     ShapeKey key = stem_;
@@ -48,11 +53,12 @@ class LineIntake::Series final : public wire::line::SeriesRows {
   registry::DatabaseEntryPtr database_;
   registry::DeviceEntryPtr device_;
   ShapeKey stem_;
+  LineIntake& intake_;
   PartitionId partition_;
   BatchBuilder& builder_;
 };
 
-LineIntake::LineIntake(Outbox& outbox, const Admission& admission, registry::Directory& directory, const Config& config)
+LineIntake::LineIntake(Outbox& outbox, Admission& admission, registry::Directory& directory, const Config& config)
     : outbox_(outbox),
       admission_(admission),
       directory_(directory),
@@ -79,21 +85,28 @@ LineIntake::Target& LineIntake::target_for(const Source& source) {
 
 BatchBuilder* LineIntake::accept(wire::line::SeriesRows& rows) {
   auto& series = static_cast<Series&>(rows);
-  if (series.device().removed()) return nullptr;
+  if (series.removed()) return nullptr;
   outbox_.touch(series.partition());
   return &series.builder();
 }
 
 /// By the first of the database's device tags that can be a device's id. A line that has none belongs to the device
-/// that the credential is for, or to the one that stands for the database.
-Result<registry::DeviceEntryPtr> LineIntake::device_of(const wire::line::Point& point) const {
+/// that the credential is for, or (empty) to the one that stands for the database.
+std::string LineIntake::device_of(const wire::line::Point& point) const {
   for (const std::string& name : source_->database->settings().device_tags) {
     const auto tag = std::ranges::find(point.tags, name, &wire::line::Point::Tag::key);
     if (tag != point.tags.end() && registry::check_device_id(tag->value))
-      return admission_.admit(source_->identity, tag->value);
+      return std::string(tag->value);
   }
-  if (!source_->identity.device().empty()) return admission_.admit(source_->identity, source_->identity.device());
-  return directory_.ensure(source_->database->tenant(), source_->database->settings().name);
+  if (!source_->identity.device().empty()) return source_->identity.device();
+  return std::string();
+}
+
+Result<registry::DeviceEntryPtr> LineIntake::make(const std::string& device) {
+  // The one that stands for the database is the database's own, whoever writes.
+  if (source_->identity.device().empty() && device == source_->database->settings().name)
+    return directory_.ensure(source_->database->tenant(), device);
+  return admission_.make(source_->identity, device);
 }
 
 Result<std::unique_ptr<wire::line::SeriesRows>> LineIntake::open(const wire::line::Point& point) {
@@ -105,9 +118,15 @@ Result<std::unique_ptr<wire::line::SeriesRows>> LineIntake::open(const wire::lin
     if (tag.key == kTime) return reserved("tag key", stem.measurement);
     stem.tags.push_back({std::string(tag.key), std::string(tag.value)});
   }
-  TRY(auto device, device_of(point));
-  stem.device = device->id();
-  return std::make_unique<Series>(source_->database, std::move(device), std::move(stem), outbox_);
+  stem.device = device_of(point);
+  registry::DeviceEntryPtr device;
+  if (stem.device.empty()) {
+    stem.device = stem.database;
+    device = directory_.find(stem.tenant, stem.device);
+  } else {
+    TRY(device, admission_.admit(source_->identity, stem.device));
+  }
+  return std::make_unique<Series>(source_->database, std::move(device), std::move(stem), *this);
 }
 
 }  // namespace flux::ingest::line

@@ -23,7 +23,7 @@ namespace flux::ingest::line {
 ///     const unsigned batches = intake.commit(answerer, 0);       // always
 class LineIntake final : private wire::line::LineSink {
  public:
-  LineIntake(Outbox& outbox, const Admission& admission, registry::Directory& directory, const Config& config);
+  LineIntake(Outbox& outbox, Admission& admission, registry::Directory& directory, const Config& config);
   ~LineIntake() override;
 
   struct Source {
@@ -50,10 +50,12 @@ class LineIntake final : private wire::line::LineSink {
   Result<std::unique_ptr<wire::line::SeriesRows>> open(const wire::line::Point& point) override;
   BatchBuilder* accept(wire::line::SeriesRows& rows) override;
   Target& target_for(const Source& source);
-  [[nodiscard]] Result<registry::DeviceEntryPtr> device_of(const wire::line::Point& point) const;
+  [[nodiscard]] std::string device_of(const wire::line::Point& point) const;
+  /// The device of a row that is about to be taken; errors as `Admission::make`.
+  Result<registry::DeviceEntryPtr> make(const std::string& device);
 
   Outbox& outbox_;
-  const Admission& admission_;
+  Admission& admission_;
   registry::Directory& directory_;
   const std::size_t cached_series_;
   wire::line::LineReader reader_;

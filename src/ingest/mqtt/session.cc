@@ -146,6 +146,10 @@ Session::Handled Session::handle_publish(const wire::mqtt::Frame& frame) {
     fault(publish.error());
     return Handled::taken;
   }
+  if (v5() && !properties_.subscription_ids.empty()) [[unlikely]] {
+    fault({Reason::protocol_error, "a subscription identifier in a PUBLISH of a client"});  // MQTT-3.3.4-6
+    return Handled::taken;
+  }
   if (publish->qos == 2) {
     fault({Reason::qos_not_supported, "QoS 2 is not served: publish with QoS 1"});
     return Handled::taken;
@@ -182,7 +186,7 @@ Session::Handled Session::handle_publish(const wire::mqtt::Frame& frame) {
   if (!refusal) [[likely]] {
     if (!context_.subscribers.none()) {
       const std::string name =
-          slot_ ? std::string(kDevicePrefix) + slot_->entry().id() + std::string(kTelemetrySuffix) : std::string(topic);
+          slot_ ? std::string(kDevicePrefix) + slot_->id() + std::string(kTelemetrySuffix) : std::string(topic);
       context_.subscribers.publish(identity_->tenant(), name, payload, connection_->id());
     }
     return Handled::taken;
@@ -221,7 +225,7 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
     end(Reason::not_authorized, "the credential has expired or was revoked");
     return Refusal{Reason::not_authorized, {ErrorCode::unauthenticated, "the credential is no longer valid", {}}};
   }
-  const bool same = topic_known_ && topic == topic_ && (!slot_ || !slot_->entry().removed());
+  const bool same = topic_known_ && topic == topic_ && (!slot_ || !slot_->removed());
   if (!same) {
     if (auto refusal = find_device(topic)) {
       (refusal->reason == Reason::not_authorized ? context_.metrics.refused_device : context_.metrics.refused_topic)
@@ -240,8 +244,9 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
     tracer_.add(ConnectionStage::publish, true,
                 "PUBLISH to " + std::string(topic) + ", " + std::to_string(payload.size()) + " bytes, QoS " +
                     std::to_string(qos),
-                slot_ ? slot_->entry().id() : std::string_view());
+                slot_ ? slot_->id() : std::string_view());
   }
+  const bool registered = slot_ && slot_->registered();
   const auto read = intake_.read(payload, wire::json::TelemetryForm::any, {*identity_, slot_.get()});
   const auto& outcome = intake_.outcome();
   const auto self = qos == 1 && state_ == State::connected ? shared_from_this() : nullptr;
@@ -249,7 +254,7 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
   readings_ += outcome.readings;
 
   const DeviceSlot* const device = slot_ ? slot_.get() : intake_.first_device().get();
-  const std::string_view device_id = device != nullptr ? std::string_view(device->entry().id()) : std::string_view();
+  const std::string_view device_id = device != nullptr ? std::string_view(device->id()) : std::string_view();
   std::string note;
   if (!read || outcome.refused > 0) [[unlikely]] {
     const Error error = read ? outcome.refusals.front().error : read.error();
@@ -260,7 +265,7 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
     if (batches == 0) return Refusal{reason_of(error.code), {error.code, std::move(note), {}}};
   }
   if (qos == 1) unacknowledged_.push_back({packet_id, batches, Reason::success, false, std::move(note)});
-  if (!slot_) note_presence();
+  if (!registered) note_presence();
   if (first_reading_ || tracer_.watched(identity_->tenant(), device_id)) [[unlikely]] {
     tracer_.ok(ConnectionStage::reading,
                std::string(first_reading_ ? "first reading: " : "") + std::to_string(outcome.readings) +
@@ -306,7 +311,7 @@ std::optional<Session::Refusal> Session::find_device(std::string_view topic) {
 void Session::note_presence() {
   if (state_ != State::connected) return;
   const DeviceSlotPtr& device = slot_ ? slot_ : intake_.first_device();
-  if (device && present_.insert(device->entry_ptr()).second) device->entry().connection_opened();
+  if (device && device->registered() && present_.insert(device->entry_ptr()).second) device->entry().connection_opened();
 }
 
 // --- acknowledgement ---

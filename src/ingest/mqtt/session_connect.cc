@@ -121,28 +121,26 @@ void Session::refuse_connect(Reason reason, std::string_view message) {
                   reason == Reason::qos_not_supported)) {
       said = Reason::not_authorized;  // of its five words, the one that makes nobody try again at once
     }
-    wire::mqtt::encode(wire::mqtt::Connack{.reason = said}, version_, properties, out_);
+    std::string connack;
+    wire::mqtt::encode(wire::mqtt::Connack{.reason = said}, version_, properties, connack);
+    if (connack.size() <= client_packet_bytes_) out_ += connack;
   }
   leave();
 }
 
 void Session::accept_connect(const wire::mqtt::Connect& connect, const wire::mqtt::Properties& properties) {
   const MqttConfig& config = context_.config;
-  state_ = State::connected;
-  wire::mqtt::Properties answer;
-  if (client_id_.empty()) {
-    client_id_ = new_client_id();
-    answer.assigned_client_id = client_id_;
-    tracer_.set_client(client_id_);
-  }
   tracer_.set_device(identity_->tenant(), identity_->device());
+  wire::mqtt::Properties answer;
+  std::string assigned;
+  if (client_id_.empty()) {
+    assigned = new_client_id();
+    answer.assigned_client_id = assigned;
+  }
 
   const Duration asked = 1_s * connect.keep_alive;
   const Duration keep_alive = asked.ns == 0 || asked > config.keep_alive_max ? config.keep_alive_max : asked;
   if (keep_alive != asked) answer.server_keep_alive = static_cast<std::uint16_t>(keep_alive.ns / 1'000'000'000);
-  silence_allowed_ = {keep_alive.ns / 2 * 3};
-  connection_->set_deadline(silence_allowed_);
-
   if (properties.session_expiry.value_or(0) != 0) answer.session_expiry = 0;
   answer.receive_maximum = config.receive_maximum;
   answer.maximum_qos = 1;
@@ -151,7 +149,32 @@ void Session::accept_connect(const wire::mqtt::Connect& connect, const wire::mqt
   answer.topic_alias_maximum = config.topic_aliases;
   answer.subscription_ids_available = false;
   answer.shared_available = false;
-  wire::mqtt::encode(wire::mqtt::Connack{}, version_, answer, out_);
+  std::string connack;
+  wire::mqtt::encode(wire::mqtt::Connack{}, version_, answer, connack);
+  if (connack.size() > client_packet_bytes_) {
+    // Left out is what says that something is not served or not larger: to whoever asks for it, it is said again.
+    answer.topic_alias_maximum.reset();
+    answer.maximum_packet_size.reset();
+    answer.subscription_ids_available.reset();
+    answer.shared_available.reset();
+    connack.clear();
+    wire::mqtt::encode(wire::mqtt::Connack{}, version_, answer, connack);
+  }
+  if (connack.size() > client_packet_bytes_) {
+    const std::string why = "the client takes packets of " + std::to_string(client_packet_bytes_) +
+                            " bytes at most, and the CONNACK has " + std::to_string(connack.size());
+    tracer_.failed(ConnectionStage::connect, "CONNECT refused: " + why);
+    will_.reset();
+    return refuse_connect(Reason::packet_too_large, why);
+  }
+  out_ += connack;
+  state_ = State::connected;
+  silence_allowed_ = {keep_alive.ns / 2 * 3};
+  connection_->set_deadline(silence_allowed_);
+  if (!assigned.empty()) {
+    client_id_ = std::move(assigned);
+    tracer_.set_client(client_id_);
+  }
 
   context_.metrics.mqtt_connects.add();
   context_.metrics.mqtt_connections.add(1);
@@ -166,7 +189,7 @@ void Session::accept_connect(const wire::mqtt::Connect& connect, const wire::mqt
   if (!identity_->device().empty()) {
     // The credential names the device: it counts as connected from now on, and its first message finds it at hand.
     if (auto found = intake_.find(*identity_, identity_->device());
-        found && present_.insert((*found)->entry_ptr()).second)
+        found && (*found)->registered() && present_.insert((*found)->entry_ptr()).second)
       (*found)->entry().connection_opened();
   } else {
     note_presence();  // of the will's device

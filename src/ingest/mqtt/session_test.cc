@@ -181,6 +181,93 @@ TEST_P(MqttBoth, takes_a_token_as_user_name_too) {
   EXPECT_EQ(client.connect({.user = "token-pump-1", .password = ""}), Reason::success);
 }
 
+TEST(MqttV5, refuses_a_subscription_identifier_in_a_publish) {
+  Node node;
+  MqttClient client(node, Version::v5);
+  ASSERT_EQ(client.connect({}), Reason::success);
+  wire::mqtt::Properties properties;
+  properties.subscription_ids = {7};
+  const std::string payload = R"({"a":1})";
+  std::string bytes;
+  wire::mqtt::encode(
+      wire::mqtt::Publish{.qos = 1, .topic = kOwn, .packet_id = 1, .payload = std::as_bytes(std::span(payload))},
+      Version::v5, properties, bytes);
+  ASSERT_TRUE(client.socket.send(bytes));
+  EXPECT_EQ(client.disconnected(), Reason::protocol_error);
+  EXPECT_EQ(node.readings(), 0u);
+}
+
+TEST(MqttV5, sends_no_connack_that_is_larger_than_the_client_takes) {
+  Node node;
+  std::size_t whole = 0;
+  {
+    MqttClient client(node, Version::v5);
+    ASSERT_EQ(client.connect({}), Reason::success);
+    EXPECT_TRUE(client.received.maximum_packet_size);
+  }
+  // One byte less at a time: first whole, then without what may be left out, then none at all.
+  bool shorter = false;
+  bool refused = false;
+  for (std::uint32_t most = 60; most > 1; --most) {
+    MqttClient client(node, Version::v5);
+    client.properties.maximum_packet_size = most;
+    std::string bytes;
+    const std::string token = "token-pump-1";
+    wire::mqtt::Connect connect{.version = Version::v5, .keep_alive = 60, .client_id = "c"};
+    connect.user_name = "device";
+    connect.password = std::as_bytes(std::span(token));
+    wire::mqtt::encode(connect, client.properties, {}, bytes);
+    ASSERT_TRUE(client.socket.send(bytes));
+    const auto frame = client.next();
+    if (!frame) {
+      refused = true;
+      EXPECT_LT(most, 12u);
+      continue;
+    }
+    EXPECT_LE(frame->size, most);
+    const auto connack = wire::mqtt::decode_connack(*frame, Version::v5, client.received);
+    ASSERT_TRUE(connack);
+    if (connack->reason == Reason::success) {
+      EXPECT_FALSE(refused);
+      EXPECT_TRUE(client.received.receive_maximum);
+      if (!client.received.maximum_packet_size) shorter = true;
+      else whole = frame->size;
+      EXPECT_TRUE(client.ping());
+    } else {
+      EXPECT_EQ(connack->reason, Reason::packet_too_large);
+      EXPECT_TRUE(client.ended());
+    }
+  }
+  EXPECT_GT(whole, 12u);
+  EXPECT_TRUE(shorter);
+  EXPECT_TRUE(refused);
+}
+
+TEST_P(MqttBoth, makes_a_device_with_its_first_reading_only) {
+  Config config;
+  config.limits.new_devices_burst = 1;
+  config.limits.new_devices_per_second = 1;
+  Node node(config, 4, [] { return Duration{1'000'000'000}; });
+  MqttClient client(node, GetParam());
+  wire::mqtt::Will will{.topic = "v1/devices/of-will/telemetry", .payload = {}};
+  ASSERT_EQ(client.connect({.password = "key", .will = will}), Reason::success);
+  client.publish("v1/devices/ghost/telemetry", "not json", 1);
+  client.publish("v1/devices/ghost/telemetry", R"({"a":{}})", 2);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(client.puback()->reason, v5() ? Reason::payload_format_invalid : Reason::success);
+  EXPECT_EQ(node.directory.find({1}, "ghost"), nullptr);
+  EXPECT_EQ(node.directory.find({1}, "of-will"), nullptr);
+  client.publish("v1/devices/ghost/telemetry", R"({"a":1})", 3);
+  EXPECT_EQ(client.puback()->reason, Reason::success);
+  const auto ghost = node.directory.find({1}, "ghost");
+  ASSERT_NE(ghost, nullptr);
+  EXPECT_EQ(ghost->connections(), 1u);
+  client.publish("v1/devices/another/telemetry", R"({"a":1})", 4);
+  EXPECT_EQ(client.puback()->reason, v5() ? Reason::quota_exceeded : Reason::success);
+  if (v5()) EXPECT_NE(client.note().find("ingest.limits.new_devices_per_second"), std::string::npos) << client.note();
+  EXPECT_EQ(node.directory.find({1}, "another"), nullptr);
+  EXPECT_EQ(node.readings(), 1u);
+}
+
 TEST_P(MqttBoth, creates_devices_only_where_the_key_may) {
   Node node;
   MqttClient creator(node, GetParam());

@@ -140,6 +140,10 @@ class Database {
   /// Runs `work` on a reading thread against the newest committed state, then `done` there.
   virtual void submit_read(Work work, Done done) = 0;
 
+  /// Brings what was committed to where it stays, so that it no longer hangs on a journal. Blocking; at start.
+  /// `unavailable` when it cannot be done now: then nothing is lost, and it happens later by itself.
+  virtual Result<> fold() = 0;
+
   /// Bytes on disk, journal included.
   [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;
 

@@ -37,7 +37,8 @@ class DeviceRows {
   /// The type that values of `metric` have: from the profile or as seen before; `given` when it is new.
   virtual ValueType type_of(std::string_view metric, ValueType given) = 0;
   /// The shape of rows with these fields; from now on their types are fixed for the device. Fails with the field that
-  /// cannot be (another connection has just given it another type) in `error.field`.
+  /// cannot be (another connection has just given it another type) in `error.field`; without one when there can be no
+  /// row of the device at all.
   virtual Result<ShapePtr> make_shape(const std::vector<FieldDef>& fields) = 0;
   /// The time of a reading without one: the clock's, but later than every time given out for this device before.
   virtual Time next_time() = 0;

@@ -568,7 +568,11 @@ struct TelemetryReader::Impl {
       // One field cannot be: the others still can.
       Error error = std::move(made).error();
       const auto bad = std::ranges::find(fields, error.field, &FieldDef::name);
-      if (bad == fields.end()) return refuse(place, std::move(error), under);
+      if (bad == fields.end()) {
+        if (!error.field.empty()) return refuse(place, std::move(error), under);
+        error.field = "device";
+        return refuse(place, std::move(error));
+      }
       const std::string name = bad->name;
       error.field.clear();
       refuse_value(place, under, name, std::move(error));

@@ -38,10 +38,11 @@ class LogHarness {
   }
   void close() { bus_.reset(); }
 
-  Result<Offset> publish(Record record) {
+  Result<Offset> publish(Record record) { return publish(Topic::raw_sensor_data, std::move(record)); }
+  Result<Offset> publish(Topic topic, Record record) {
     std::promise<Result<Offset>> promise;
     auto answer = promise.get_future();
-    bus_->producer().publish(Topic::raw_sensor_data, {0}, std::move(record),
+    bus_->producer().publish(topic, {0}, std::move(record),
                              [&promise](Result<Offset> offset) { promise.set_value(std::move(offset)); });
     return answer.get();
   }

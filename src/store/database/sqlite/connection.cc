@@ -157,7 +157,8 @@ Result<std::unique_ptr<Connection>> Connection::open(const Config& config, Acces
   std::unique_ptr<Connection> connection(new Connection(handle));
   sqlite3_extended_result_codes(handle, 1);
   if (opened != SQLITE_OK) return connection->failure(opened, "cannot open " + path);
-  sqlite3_busy_timeout(handle, static_cast<int>(config.busy_timeout.millis()));
+  connection->busy_ms_ = static_cast<int>(config.busy_timeout.millis());
+  sqlite3_busy_timeout(handle, connection->busy_ms_);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
 
   // The first statement that touches the file says whether it is one of ours.
@@ -240,6 +241,13 @@ Result<> Connection::script(std::string_view sql) {
   const int code = sqlite3_exec(handle_, text.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return failure(code, "a statement failed");
   return {};
+}
+
+bool Connection::fold_journal() {
+  sqlite3_busy_timeout(handle_, 0);  // writes would wait behind this
+  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(handle_, busy_ms_);
+  return code == SQLITE_OK;
 }
 
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }

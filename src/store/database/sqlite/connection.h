@@ -33,6 +33,9 @@ class Connection final : public Session {
 
   /// Any number of statements without binds or rows: schema and transactions.
   Result<> script(std::string_view sql);
+  /// Writes the journal's content into the file, durably, and empties it. False when a reader is in the way or the disk
+  /// refuses: nothing is lost, it stays in the journal. Outside of a transaction.
+  bool fold_journal();
   /// A transaction is open. SQLite ends one by itself after some failures, such as a full disk.
   [[nodiscard]] bool in_transaction() const;
 
@@ -43,6 +46,7 @@ class Connection final : public Session {
   std::unexpected<Error> failure(int code, std::string_view doing) const;
 
   sqlite3* handle_;
+  int busy_ms_ = 0;
   boost::unordered_flat_map<std::string, std::shared_ptr<Prepared>, StringHash, std::equal_to<>> statements_;
 };
 

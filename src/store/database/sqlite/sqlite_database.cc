@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
 #include <exception>
+#include <filesystem>
+#include <future>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -15,6 +18,7 @@
 #include "core/hash.h"
 #include "observe/log.h"
 #include "store/database/sqlite/connection.h"
+#include "store/database/sqlite/journal_check.h"
 
 namespace flux::store::sqlite {
 
@@ -22,6 +26,10 @@ namespace {
 
 /// Writes that wait share a commit, and so an fsync; more than this would keep the first of them waiting.
 constexpr std::size_t kGroupLimit = 256;
+/// So long after the last commit the journal is folded into the file.
+constexpr Duration kQuiet = 1_s;
+/// Up to this size the whole file is checked at every start: some tens of milliseconds.
+constexpr std::uint64_t kSmall = 32_MiB;
 
 struct Metrics {
   explicit Metrics(metrics::Registry& registry)
@@ -61,12 +69,14 @@ class Queue {
   std::vector<Job> take(std::size_t at_most) {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [&] { return closed_ || !jobs_.empty(); });
-    std::vector<Job> taken;
-    while (!jobs_.empty() && taken.size() < at_most) {
-      taken.push_back(std::move(jobs_.front()));
-      jobs_.pop_front();
-    }
-    return taken;
+    return take_held(at_most);
+  }
+
+  /// The same, but nothing when none came for so long (`idle` turns true).
+  std::vector<Job> take(std::size_t at_most, Duration patience, bool& idle) {
+    std::unique_lock lock(mutex_);
+    idle = !ready_.wait_for(lock, std::chrono::nanoseconds(patience.ns), [&] { return closed_ || !jobs_.empty(); });
+    return take_held(at_most);
   }
 
   void close() {
@@ -78,6 +88,15 @@ class Queue {
   }
 
  private:
+  std::vector<Job> take_held(std::size_t at_most) {
+    std::vector<Job> taken;
+    while (!jobs_.empty() && taken.size() < at_most) {
+      taken.push_back(std::move(jobs_.front()));
+      jobs_.pop_front();
+    }
+    return taken;
+  }
+
   const std::size_t limit_;
   std::mutex mutex_;
   std::condition_variable ready_;
@@ -125,6 +144,15 @@ class SqliteDatabase final : public Database {
 
   Result<> migrate(std::string_view room, std::span<const Migration> migrations) override;
 
+  Result<> fold() override {
+    // On the writing thread, outside of a transaction: `done` runs there, after the commit.
+    std::promise<bool> folded;
+    submit_write([](Session&) -> Result<> { return {}; },
+                 [&](Result<> result) { folded.set_value(result && writer_->fold_journal()); });
+    if (folded.get_future().get()) return {};
+    return fail(ErrorCode::unavailable, "database: the journal could not be folded into " + config_.path.string());
+  }
+
   void submit_write(Work work, Done done) override { submit(writes_, std::move(work), std::move(done)); }
   void submit_read(Work work, Done done) override { submit(reads_, std::move(work), std::move(done)); }
 
@@ -147,9 +175,18 @@ class SqliteDatabase final : public Database {
   }
 
   void write_loop() {
+    bool unfolded = false;  // commits lie in the journal only
     for (;;) {
-      auto group = writes_.take(kGroupLimit);
+      bool idle = false;
+      auto group = unfolded ? writes_.take(kGroupLimit, kQuiet, idle) : writes_.take(kGroupLimit);
+      if (idle) {
+        // What people set up lies in the file itself soon after, however little it is: a journal that gets lost then
+        // takes nothing with it. When a reader holds it, the next pause will do.
+        unfolded = !writer_->fold_journal();
+        continue;
+      }
       if (group.empty()) return;
+      unfolded = true;
       std::span<Job> rest(group);
       while (!rest.empty()) rest = rest.subspan(write_group(rest));
     }
@@ -277,18 +314,23 @@ Result<> SqliteDatabase::migrate(std::string_view room, std::span<const Migratio
   });
 }
 
-Result<> check_file(Connection& connection) {
+Result<> check_file(Connection& connection, const std::filesystem::path& path) {
   TRY(const auto verdict,
       connection.first("PRAGMA quick_check(1)", {}, [](const Row& row) { return std::string(row.text(0)); }));
-  if (verdict.value_or("ok") != "ok") return fail(ErrorCode::corrupt, "database: the file is damaged: " + *verdict);
+  if (verdict.value_or("ok") != "ok")
+    return fail(ErrorCode::corrupt, "database: " + path.string() + " is damaged: " + *verdict +
+                                        " (restore a backup; `sqlite3 FILE .recover` may save what is readable)");
   return {};
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Database>> open(const Config& config, metrics::Registry& metrics) {
+  DO(check_journal(config.path));
   TRY(auto writer, Connection::open(config, Connection::Access::read_write));
-  if (config.check_at_start) DO(check_file(*writer));
+  std::error_code unknown;
+  const std::uint64_t size = std::filesystem::file_size(config.path, unknown);
+  if (config.check_at_start || (!unknown && size <= kSmall)) DO(check_file(*writer, config.path));
   DO(writer->script(R"(
     CREATE TABLE IF NOT EXISTS schema_migrations (
       room       TEXT    NOT NULL,

@@ -176,6 +176,26 @@ TEST(SqliteDatabase, damage_is_found_when_asked_to_check) {
   EXPECT_EQ(opened.error().code, ErrorCode::corrupt) << opened.error().message;
 }
 
+TEST(SqliteDatabase, damage_of_a_small_file_is_always_found) {
+  SqliteFixture fixture;
+  ASSERT_TRUE(fixture.database().migrate("test", kBlobs));
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(put(fixture.database(), i, 500));
+  ASSERT_TRUE(fixture.database().fold());
+  EXPECT_EQ(fs::file_size(fixture.path().string() + "-wal"), 0u);
+  EXPECT_GT(fs::file_size(fixture.path()), 100'000u);
+  fixture.close();
+  {
+    std::fstream file(fixture.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(5 * 4096);
+    file.write(std::string(4096, '\x5a').data(), 4096);
+  }
+  metrics::Registry registry;
+  const auto opened = sqlite::open({.path = fixture.path()}, registry);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::corrupt);
+  EXPECT_NE(opened.error().message.find("registry.db"), std::string::npos) << opened.error().message;
+}
+
 TEST(SqliteDatabase, a_missing_or_unwritable_folder_is_said) {
   metrics::Registry registry;
   Folder folder;
