@@ -74,11 +74,11 @@ Result<Installation> Installation::look(const fs::path& data, const fs::path& re
 }
 
 std::unexpected<Error> Installation::lost(const std::string& how) const {
-  return fail(ErrorCode::corrupt,
-              registry_.string() + " " + how + ": it holds users, devices and keys, and without it this would be a new "
-                                              "server that belongs to nobody. Restore it from a backup (with its -wal "
-                                              "file if there is one), or begin a new registry with --set "
-                                              "database.start_anew=true for one start");
+  return fail(ErrorCode::corrupt, registry_.string() + " " + how +
+                                      ": it holds users, devices and keys, and without it this would be a new "
+                                      "server that belongs to nobody. Restore it from a backup (with its -wal "
+                                      "file if there is one), or begin a new registry with --set "
+                                      "database.start_anew=true for one start");
 }
 
 Result<> Installation::check() const {
@@ -86,8 +86,9 @@ Result<> Installation::check() const {
   const bool there = fs::exists(registry_, error);
   if (there && fs::file_size(registry_, error) > 0) return {};
   if (!expected_ || (id_.empty() && !holds_readings(data_))) return {};
-  return lost(std::string(there ? "is empty" : "is missing") + ", although " +
-              (id_.empty() ? data_.string() + " holds readings" : (data_ / kFile).string() + " says that it was set up"));
+  return lost(
+      std::string(there ? "is empty" : "is missing") + ", although " +
+      (id_.empty() ? data_.string() + " holds readings" : (data_ / kFile).string() + " says that it was set up"));
 }
 
 Result<> Installation::recognize(store::Database& database) {
@@ -97,9 +98,8 @@ Result<> Installation::recognize(store::Database& database) {
   DO(database.read([&](store::Session& session) -> Result<> {
     TRY(known, session.first("SELECT id FROM installation", {},
                              [](const store::Row& row) { return std::string(row.text(0)); }));
-    TRY(const auto others,
-        session.first("SELECT count(*) FROM schema_migrations WHERE room <> 'installation'", {},
-                      [](const store::Row& row) { return row.integer(0); }));
+    TRY(const auto others, session.first("SELECT count(*) FROM schema_migrations WHERE room <> 'installation'", {},
+                                         [](const store::Row& row) { return row.integer(0); }));
     blank = others.value_or(0) == 0;
     return {};
   }));
@@ -142,8 +142,9 @@ Result<> Installation::set_aside(const Error& why) {
     if (error) return fail_errno("cannot rename " + path.string(), error.value());
   }
   expected_ = false;
-  log::warn("a new registry is begun, as database.start_anew says; take the setting away again",
-            {{"registry", registry_.string()}, {"set_aside_as", registry_.string() + suffix}, {"because", why.message}});
+  log::warn(
+      "a new registry is begun, as database.start_anew says; take the setting away again",
+      {{"registry", registry_.string()}, {"set_aside_as", registry_.string() + suffix}, {"because", why.message}});
   return {};
 }
 

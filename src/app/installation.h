@@ -30,8 +30,8 @@ class Installation {
 
   std::filesystem::path data_;
   std::filesystem::path registry_;
-  std::string id_;         // of the file; empty: it was never written
-  bool expected_ = true;   // false once somebody gave the registry up
+  std::string id_;        // of the file; empty: it was never written
+  bool expected_ = true;  // false once somebody gave the registry up
 };
 
 }  // namespace flux::app

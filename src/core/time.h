@@ -56,8 +56,8 @@ Duration monotonic_now();
 Result<Time> parse_rfc3339(std::string_view text);
 
 /// A Unix time whose unit is taken from its magnitude: below 3e11 seconds, below 3e14 ms, below 3e17 µs, else ns
-/// (by absolute value, so mid 1979 to 2262 can be said in each unit, and the year 9999 in seconds is out of range rather
-/// than 1978 in ms).
+/// (by absolute value, so mid 1979 to 2262 can be said in each unit, and the year 9999 in seconds is out of range
+/// rather than 1978 in ms).
 Result<Time> time_from_unix(std::int64_t value);
 /// The same for a number with a fraction: `1767225600.25` is a quarter second past.
 Result<Time> time_from_unix(double value);

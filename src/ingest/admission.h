@@ -13,8 +13,8 @@
 
 namespace flux::ingest {
 
-/// Says whether a credential may publish for a device, finds the device, and makes those that nobody registered. One for
-/// the process; any thread.
+/// Says whether a credential may publish for a device, finds the device, and makes those that nobody registered. One
+/// for the process; any thread.
 class Admission {
  public:
   using Clock = Duration (*)();

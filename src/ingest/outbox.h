@@ -69,7 +69,8 @@ class Outbox final : public std::enable_shared_from_this<Outbox>, private runtim
   [[nodiscard]] Error refusal() const;
   /// Calls once when there is room again. `waiter` is dropped when the outbox goes.
   void when_accepting(std::move_only_function<void()> waiter);
-  /// The log refused to write within the last second, whichever shard offered; false again then, so that somebody tries.
+  /// The log refused to write within the last second, whichever shard offered; false again then, so that somebody
+  /// tries.
   [[nodiscard]] bool failing() const;
 
   /// Rows that are not durable yet.

@@ -14,9 +14,8 @@ namespace flux::ingest {
 
 /// What ingest keeps on one shard, for all protocols.
 struct ShardIngest {
-  ShardIngest(runtime::Shard& on, bus::Bus& bus, Admission& admission,
-              const auth::DeviceAuthenticator& authenticator, const Config& config, Metrics& metrics,
-              LogTrouble& trouble)
+  ShardIngest(runtime::Shard& on, bus::Bus& bus, Admission& admission, const auth::DeviceAuthenticator& authenticator,
+              const Config& config, Metrics& metrics, LogTrouble& trouble)
       : shard(on),
         outbox(std::make_shared<Outbox>(on, bus.producer(), bus.partition_count(), config.outbox, metrics, trouble)),
         intake(*outbox, admission, config.limits),

@@ -125,9 +125,9 @@ class Node {
     directory.ensure({1}, "pump-1");
     directory.ensure({1}, "pump-2");
     shards.start();
-    service = std::make_unique<IngestService>(
-        config, IngestService::Needs{shards, *bus, directory, databases, authenticator, log, metrics, nullptr, &commands,
-                                     clock});
+    service =
+        std::make_unique<IngestService>(config, IngestService::Needs{shards, *bus, directory, databases, authenticator,
+                                                                     log, metrics, nullptr, &commands, clock});
     service->mount(router.group("/api/v1"), router.group());
     net::HttpOptions options;
     options.tcp.linger_time = 100_ms;

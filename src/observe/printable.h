@@ -8,8 +8,8 @@
 
 namespace flux::observe {
 
-/// A character that does something to a terminal or to the text around it instead of being seen: control characters (C0,
-/// DEL, C1), line and paragraph separators, and those that turn the direction of writing.
+/// A character that does something to a terminal or to the text around it instead of being seen: control characters
+/// (C0, DEL, C1), line and paragraph separators, and those that turn the direction of writing.
 struct Unseen {
   std::uint32_t code = 0;
   std::size_t length = 1;  ///< in bytes

@@ -327,9 +327,9 @@ TEST(Directory, threads_find_make_rename_list_and_remove) {
 }
 
 TEST(DeviceId, follows_its_rules) {
-  for (const std::string& good : {std::string("a"), std::string("pump-1"), std::string("Ü:ü.ö_1 2$"),
-                                  std::string(128, 'x'), std::string("..."), std::string(".a"), std::string(" a"), std::string("\xE2\x80\x93"),
-                                  std::string("\xF0\x9F\x98\x80")}) {
+  for (const std::string& good :
+       {std::string("a"), std::string("pump-1"), std::string("Ü:ü.ö_1 2$"), std::string(128, 'x'), std::string("..."),
+        std::string(".a"), std::string(" a"), std::string("\xE2\x80\x93"), std::string("\xF0\x9F\x98\x80")}) {
     EXPECT_TRUE(check_device_id(good)) << good;
   }
   const auto refused = [](std::string id, std::string_view words) {
@@ -353,8 +353,14 @@ TEST(DeviceId, follows_its_rules) {
   refused("..", "must not be `..`");
   refused(" ", "blanks");
   refused("\xC2\xA0 \xE3\x80\x80\xE2\x80\x8B", "blanks");
-  refused("e\xE2\x80\xAE" "1", "U+202E at byte 1");
-  refused("\xE2\x81\xA6" "a", "U+2066 at byte 0");
+  refused(
+      "e\xE2\x80\xAE"
+      "1",
+      "U+202E at byte 1");
+  refused(
+      "\xE2\x81\xA6"
+      "a",
+      "U+2066 at byte 0");
   refused("a\xE2\x80\xA8", "U+2028");
   refused("a\xC3", "not valid UTF-8 at byte 1");
   refused("\xC0\xAF", "not valid UTF-8");          // an overlong slash

@@ -90,7 +90,8 @@ Result<> print_rows(const json& answer, const std::string& format, bool& header_
       }
       for (const json& point : series.at("points")) {
         std::string line = csv_field(device) + "," + csv_field(metric);
-        for (const json& cell : point) line += "," + (cell.is_null() ? std::string() : (cell.is_string() ? csv_field(shown(cell)) : shown(cell)));
+        for (const json& cell : point)
+          line += "," + (cell.is_null() ? std::string() : (cell.is_string() ? csv_field(shown(cell)) : shown(cell)));
         std::printf("%s\n", line.c_str());
       }
     } else {
@@ -233,10 +234,9 @@ int tail(const TailOptions& options) {
             if (!measurement.empty()) line["measurement"] = measurement;
             std::printf("%s\n", observe::printable_json(line.dump()).c_str());
           } else {
-            std::printf("%s  %s  %s  %s\n", seen(point.at(0)).c_str(),
-                        seen(device.at("device").get<std::string>()).c_str(),
-                        seen(measurement.empty() ? metric : measurement + "/" + metric).c_str(),
-                        seen(point.at(1)).c_str());
+            std::printf(
+                "%s  %s  %s  %s\n", seen(point.at(0)).c_str(), seen(device.at("device").get<std::string>()).c_str(),
+                seen(measurement.empty() ? metric : measurement + "/" + metric).c_str(), seen(point.at(1)).c_str());
           }
         }
       }

@@ -72,8 +72,8 @@ class PartitionLog final : public Workable {
   [[nodiscard]] PartitionInfo info() const;
   [[nodiscard]] std::optional<Origin> last_origin() const;
 
-  /// At the start: somebody (`known_by`) has seen all records before `end`. If they are not all here, files were damaged
-  /// or taken away: that is said and counted, and their offsets are never given again.
+  /// At the start: somebody (`known_by`) has seen all records before `end`. If they are not all here, files were
+  /// damaged or taken away: that is said and counted, and their offsets are never given again.
   void expect_until(Offset end, std::string_view known_by);
 
   /// Refuses what is published from now on; what was published before is still completed.

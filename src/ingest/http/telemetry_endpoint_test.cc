@@ -156,8 +156,8 @@ TEST_F(HttpTelemetry, says_which_limit_on_devices_was_met) {
     EXPECT_EQ(node.directory.find({1}, "c"), nullptr);
     EXPECT_EQ(try_one(node, "a").substr(0, 3), "200");  // what is known goes on
     // What could be taken of a message is, and the rest is told.
-    const std::string part = post(
-        node, R"([{"device":"a","metrics":{"device":2}},{"device":"d","metrics":{"device":2}}])", "Bearer key");
+    const std::string part =
+        post(node, R"([{"device":"a","metrics":{"device":2}},{"device":"d","metrics":{"device":2}}])", "Bearer key");
     EXPECT_EQ(part.substr(0, 18), R"(200 {"accepted":1,)");
     EXPECT_NE(part.find(R"("field":"[1].device","code":"exhausted")"), std::string::npos) << part;
   }

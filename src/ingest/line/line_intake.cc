@@ -95,8 +95,7 @@ BatchBuilder* LineIntake::accept(wire::line::SeriesRows& rows) {
 std::string LineIntake::device_of(const wire::line::Point& point) const {
   for (const std::string& name : source_->database->settings().device_tags) {
     const auto tag = std::ranges::find(point.tags, name, &wire::line::Point::Tag::key);
-    if (tag != point.tags.end() && registry::check_device_id(tag->value))
-      return std::string(tag->value);
+    if (tag != point.tags.end() && registry::check_device_id(tag->value)) return std::string(tag->value);
   }
   if (!source_->identity.device().empty()) return source_->identity.device();
   return std::string();

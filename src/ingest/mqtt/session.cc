@@ -311,7 +311,8 @@ std::optional<Session::Refusal> Session::find_device(std::string_view topic) {
 void Session::note_presence() {
   if (state_ != State::connected) return;
   const DeviceSlotPtr& device = slot_ ? slot_ : intake_.first_device();
-  if (device && device->registered() && present_.insert(device->entry_ptr()).second) device->entry().connection_opened();
+  if (device && device->registered() && present_.insert(device->entry_ptr()).second)
+    device->entry().connection_opened();
 }
 
 // --- acknowledgement ---

@@ -253,7 +253,8 @@ TEST_P(MqttBoth, makes_a_device_with_its_first_reading_only) {
   ASSERT_EQ(client.connect({.password = "key", .will = will}), Reason::success);
   client.publish("v1/devices/ghost/telemetry", "not json", 1);
   client.publish("v1/devices/ghost/telemetry", R"({"a":{}})", 2);
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(client.puback()->reason, v5() ? Reason::payload_format_invalid : Reason::success);
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(client.puback()->reason, v5() ? Reason::payload_format_invalid : Reason::success);
   EXPECT_EQ(node.directory.find({1}, "ghost"), nullptr);
   EXPECT_EQ(node.directory.find({1}, "of-will"), nullptr);
   client.publish("v1/devices/ghost/telemetry", R"({"a":1})", 3);

@@ -710,7 +710,7 @@ export interface components {
         MetricName: string;
         /** @enum {string} */
         ValueType: "double" | "int64" | "uint64" | "bool" | "string";
-        /** @description One value as its type spells it. int64 and uint64 are exact integers, also above 2^53. */
+        /** @description One value as its type spells it. int64 and uint64 are exact integers, also above 2^53; other numbers are doubles, so whole ones beyond 2^53 are rounded when they come as JSON. */
         Value: number | boolean | string;
         /**
          * @description Free words about a device; they never enter a series' identity.
@@ -990,7 +990,7 @@ export interface components {
             };
             snippets: components["schemas"]["Snippet"][];
         };
-        /** @description RFC 3339, or a number since 1970 in seconds, ms, us or ns, told apart by its size. Absent: the time of arrival. */
+        /** @description RFC 3339, or a number since 1970 whose unit is told apart by its size: below 3e11 seconds, below 3e14 ms, below 3e17 us, else ns (so from mid 1979 to 2262 each unit is told for sure). Later than 2262-04-11 is refused. Absent: the time of arrival. */
         TimeIn: string | number;
         MetricsIn: {
             [key: string]: components["schemas"]["Value"];
@@ -1094,7 +1094,7 @@ export interface components {
             next: components["schemas"]["Cursor"];
         };
         /**
-         * @description RFC 3339, a number since 1970 (s, ms, us, ns by size), `now`, or relative to now: `-1h`.
+         * @description RFC 3339, a number since 1970 (below 3e11 s, below 3e14 ms, below 3e17 us, else ns), `now`, or relative to now: `-1h`.
          * @example -1h
          */
         TimePoint: string | number;

@@ -100,9 +100,9 @@ Result<> check_journal(const std::filesystem::path& database) {
   const Bytes salts = Bytes(header).subspan(16, 8);
 
   std::vector<unsigned char> frame(kFrameHeader + page);
-  std::uint64_t committed = 0;     // frames up to the last commit of those that verify
-  std::uint64_t broken = 0;        // the first frame of this journal that does not verify; counted from 1
-  bool commit_after = false;       // a commit follows it
+  std::uint64_t committed = 0;  // frames up to the last commit of those that verify
+  std::uint64_t broken = 0;     // the first frame of this journal that does not verify; counted from 1
+  bool commit_after = false;    // a commit follows it
   for (std::uint64_t number = 1; file.read(reinterpret_cast<char*>(frame.data()), std::ssize(frame)); ++number) {
     const Bytes head = Bytes(frame).first(kFrameHeader);
     const bool of_this_journal = std::memcmp(head.data() + 8, salts.data(), salts.size()) == 0;
@@ -123,8 +123,8 @@ Result<> check_journal(const std::filesystem::path& database) {
   }
   const std::uint64_t known = indexed_frames(database.string() + "-shm", salts).value_or(0);
   if (known > committed)
-    return damaged(path, "it held " + std::to_string(known) + " frames, and " + std::to_string(committed) +
-                             " of them verify");
+    return damaged(
+        path, "it held " + std::to_string(known) + " frames, and " + std::to_string(committed) + " of them verify");
   return {};
 }
 

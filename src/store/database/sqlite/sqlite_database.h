@@ -29,10 +29,12 @@ struct Config {
     fields("cache", cache, "Memory for pages, per connection.");
     fields("max_size", max_size, "Size at which the database refuses to grow; 0 means the disk decides.");
     fields("busy_timeout", busy_timeout, "How long to wait for another program that holds the database.");
-    fields("start_anew", start_anew,
-           "Where the registry (users, devices, keys) was lost or damaged, set aside what is left of it and begin a new "
-           "one. For one start only; a registry that is whole is kept.");
-    fields("check_at_start", check_at_start, "Check the whole file at start (seconds per gigabyte); small ones always are.");
+    fields(
+        "start_anew", start_anew,
+        "Where the registry (users, devices, keys) was lost or damaged, set aside what is left of it and begin a new "
+        "one. For one start only; a registry that is whole is kept.");
+    fields("check_at_start", check_at_start,
+           "Check the whole file at start (seconds per gigabyte); small ones always are.");
   }
 };
 
