@@ -223,6 +223,9 @@ CALLS = [
                                             "database": "default", "window": "10s", "offset": "5s", "fill": "0", "group_by": "label:site",
                                             "order": "desc", **RANGE},
          until=lambda answer: len(answer.json["series"]) > 0),
+    Call("GET", f"{API}/query", 200, query={"device": "pump-1", "window": "10s", "aggregate": "mean,max", **RANGE},
+         until=lambda answer: len(answer.json["series"]) > 0 and answer.json.get("skipped") == ["mode"]),
+    Call("GET", f"{API}/query", 400, query={"device": "pump-1", "metric": "mode", "window": "10s", "aggregate": "mean", **RANGE}),
     Call("GET", f"{API}/query", 200, query={"tag": "line:3"}, then=lambda world, answer: world.keep(tagged=str(len(answer.json["series"])))),
     Call("POST", f"{API}/query", 200, body={"select": {"devices": ["pump-1", "pump-2"]}, "range": {"from": EPOCH}, "window": None}),
     Call("POST", f"{API}/query", 200, body={

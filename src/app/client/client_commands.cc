@@ -5,6 +5,7 @@
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "app/commands.h"
 
@@ -174,6 +175,7 @@ int query(const QueryOptions& options) {
   if (options.limit) left = std::strtoull(options.limit->c_str(), nullptr, 10);
   bool header_printed = false;
   std::string cursor;
+  std::set<std::string> skipped;
   do {
     Parameters page = parameters;
     if (!cursor.empty()) page.emplace_back("cursor", cursor);
@@ -185,8 +187,14 @@ int query(const QueryOptions& options) {
       return complain(printed.error());
     }
     const json parsed = json::parse(*answer);
+    if (parsed.contains("skipped")) skipped.merge(parsed.at("skipped").get<std::set<std::string>>());
     cursor = parsed.at("next").is_string() ? parsed.at("next").get<std::string>() : std::string();
   } while (!cursor.empty() && left == 0);
+  if (!skipped.empty()) {
+    std::string names;
+    for (const auto& metric : skipped) names.append(names.empty() ? "" : ", ").append(metric);
+    std::fprintf(stderr, "left out, being text: %s (text has count, first and last)\n", names.c_str());
+  }
   if (!header_printed && options.format == "table") std::fprintf(stderr, "no readings match\n");
   return 0;
 }

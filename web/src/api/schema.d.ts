@@ -1052,6 +1052,8 @@ export interface components {
         QueryResult: {
             series: components["schemas"]["Series"][];
             next: components["schemas"]["Cursor"];
+            /** @description Text metrics that were met but not named and have none of the aggregates asked for (text has count, first and last). Naming one is an error. Absent when nothing was left out. */
+            skipped?: components["schemas"]["MetricName"][];
         };
         /**
          * @description RFC 3339, a number since 1970 (s, ms, us, ns by size), `now`, or relative to now: `-1h`.
