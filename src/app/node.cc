@@ -213,7 +213,8 @@ void Node::Impl::compose() {
   gateway = std::make_unique<gateway::Gateway>(
       gateway::Gateway::Services{*registry, *accounts, *credentials, *commands, *bus, *store, std::move(executor), *hub,
                                  workers, query_workers, metrics, health, edge.get(), [this] { return status(); },
-                                 [this] { return ingest->mqtt_address().value_or(net::Address{}).port; }},
+                                 [this] { return ingest->mqtt_address().value_or(net::Address{}).port; },
+                                 settings.metrics.token},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
   ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()));
   gateway->mount(router);

@@ -620,7 +620,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This document */
+        /**
+         * This document
+         * @description Open to all: it says nothing about this server.
+         */
         get: operations["openapi"];
         put?: never;
         post?: never;
@@ -3566,8 +3569,6 @@ export interface operations {
                 };
             };
             400: components["responses"]["InvalidArgument"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
