@@ -38,7 +38,24 @@ struct DeviceAddOptions {
   std::vector<std::string> labels;  ///< key=value
   bool json = false;
 };
+/// Says on stderr when the device was there before: its token is another one then, beside those it has.
 int device_add(const DeviceAddOptions& options);
+
+struct DeviceListOptions {
+  ConnectionOptions connection;
+  std::vector<std::string> labels;  ///< key=value
+  bool json = false;                ///< one object a line
+};
+int device_list(const DeviceListOptions& options);
+
+struct DeviceNameOptions {
+  ConnectionOptions connection;
+  std::string device;
+  bool json = false;
+  bool yes = false;  ///< delete without asking
+};
+int device_show(const DeviceNameOptions& options);
+int device_delete(const DeviceNameOptions& options);
 
 struct PublishOptions {
   ConnectionOptions connection;
@@ -69,8 +86,8 @@ struct QueryOptions {
   std::optional<std::string> to;
   std::optional<std::string> window;
   std::vector<std::string> aggregates;
-  std::optional<std::string> limit;
-  std::string format = "table";  ///< table, csv or json
+  std::optional<std::string> limit;  ///< a number or `all`; none: one page, and a word when there is more
+  std::string format = "table";      ///< table, csv or json
 };
 int query(const QueryOptions& options);
 

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -29,30 +30,41 @@ void add_config(CLI::App& command, ConfigOptions& options) {
       ->allow_extra_args(false);
 }
 
-/// A word that stands where a command's name is wanted; says so, with the nearest there is.
+std::vector<std::string> commands_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* one : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(one->get_name());
+  return names;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list.append(list.empty() ? "" : ", ").append(name);
+  return list;
+}
+
+/// A word that stands where a command's name is wanted, or none; says so, with the nearest there is.
 bool name_wrong_command(const CLI::App& app, int argc, char** argv) {
   const CLI::App* command = &app;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word.starts_with('-')) return false;
-    std::vector<std::string> names;
-    const CLI::App* next = nullptr;
-    for (const CLI::App* one : command->get_subcommands([](const CLI::App*) { return true; })) {
-      names.push_back(one->get_name());
-      if (word == one->get_name()) next = one;
-    }
+    const std::vector<std::string> names = commands_of(*command);
     if (names.empty()) return false;
-    if (next == nullptr) {
-      std::string list;
-      for (const std::string& name : names) list.append(list.empty() ? "" : ", ").append(name);
+    if (std::ranges::find(names, word) == names.end()) {
+      const std::string list = joined(names);
       const std::string guess = flux::config::nearest(word, names);
       std::fprintf(stderr, "fluxgate: there is no command '%s'%s%s%s (there are %s)\n", word.c_str(),
                    guess.empty() ? "" : "; did you mean '", guess.c_str(), guess.empty() ? "" : "'?", list.c_str());
       return true;
     }
-    command = next;
+    command = command->get_subcommand(word);
   }
-  return false;
+  const std::vector<std::string> names = commands_of(*command);
+  if (names.empty()) return false;
+  std::fprintf(stderr, "fluxgate: '%s' takes a command behind it: %s (--help says more)\n", command->get_name().c_str(),
+               joined(names).c_str());
+  return true;
 }
 
 }  // namespace
@@ -118,6 +130,28 @@ int main(int argc, char** argv) {
   device_add_command->add_flag("--json", device_options.json, "Print the server's answer");
   device_add_command->callback([&] { status = device_add(device_options); });
 
+  DeviceListOptions list_options;
+  CLI::App* device_list_command = device_command->add_subcommand("list", "Print all devices");
+  add_connection(*device_list_command, list_options.connection);
+  device_list_command->add_option("--label", list_options.labels, "Only those with it, key=value; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  device_list_command->add_flag("--json", list_options.json, "One JSON object a line");
+  device_list_command->callback([&] { status = device_list(list_options); });
+  DeviceNameOptions show_options;
+  CLI::App* device_show_command = device_command->add_subcommand("show", "Print a device and its last readings");
+  add_connection(*device_show_command, show_options.connection);
+  device_show_command->add_option("device", show_options.device, "Its id")->required();
+  device_show_command->add_flag("--json", show_options.json, "As JSON");
+  device_show_command->callback([&] { status = device_show(show_options); });
+  DeviceNameOptions delete_options;
+  CLI::App* device_delete_command =
+      device_command->add_subcommand("delete", "Delete a device and its tokens; its readings stay");
+  add_connection(*device_delete_command, delete_options.connection);
+  device_delete_command->add_option("device", delete_options.device, "Its id")->required();
+  device_delete_command->add_flag("--yes", delete_options.yes, "Do not ask");
+  device_delete_command->callback([&] { status = device_delete(delete_options); });
+
   PublishOptions publish_options;
   CLI::App* publish_command =
       app.add_subcommand("publish", "Send readings; without any, JSON telemetry is read from stdin");
@@ -163,7 +197,7 @@ int main(int argc, char** argv) {
   query_command->add_option("--aggregate", query_options.aggregates, "mean, min, max, sum, count, first, last")
       ->take_all()
       ->allow_extra_args(false);
-  query_command->add_option("--limit", query_options.limit, "At most so many points (default: all)");
+  query_command->add_option("--limit", query_options.limit, "At most so many points, or all (default: 10000)");
   query_command->add_option("--format", query_options.format, "table, csv or json")
       ->capture_default_str()
       ->check(CLI::IsMember({"table", "csv", "json"}));

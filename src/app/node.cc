@@ -12,6 +12,7 @@
 #include "app/http_service.h"
 #include "app/installation.h"
 #include "app/live_bridge.h"
+#include "app/ports.h"
 #include "app/version.h"
 #include "auth/accounts.h"
 #include "auth/credentials.h"
@@ -111,6 +112,7 @@ struct Node::Impl {
     return *credentials;
   }
 
+  [[nodiscard]] std::vector<WantedPort> wanted_ports() const;
   Result<> open_stores();
   Result<> open_registry(Installation& installation);
   void compose();
@@ -131,15 +133,26 @@ constexpr Duration kQuietEnough = 60_s;
 constexpr Duration kStallTime = 3_s;
 constexpr unsigned kLooksPerWrite = 10;
 
+bool is_every_address(const net::Address& address) {
+  const std::string ip = address.ip_text();
+  return ip == "0.0.0.0" || ip == "::";
+}
+
 /// How somebody on this machine reaches a listener that may be bound to every address.
 std::string reachable(const net::Address& address) {
-  const std::string text = address.text();
-  if (text.starts_with("0.0.0.0:")) return "127.0.0.1:" + std::to_string(address.port);
-  if (text.starts_with("[::]:")) return "[::1]:" + std::to_string(address.port);
-  return text;
+  if (!is_every_address(address)) return address.text();
+  return (address.is_v4() ? "127.0.0.1:" : "[::1]:") + std::to_string(address.port);
 }
 
 }  // namespace
+
+std::vector<WantedPort> Node::Impl::wanted_ports() const {
+  std::vector<WantedPort> wanted;
+  if (roles.has(RoleId::gateway)) wanted.push_back({"HTTP", "--http-port", settings.http.host, settings.http.port});
+  const ingest::MqttConfig& mqtt = settings.ingest.mqtt;
+  if (roles.has(RoleId::ingest) && mqtt.enabled) wanted.push_back({"MQTT", "--mqtt-port", mqtt.host, mqtt.port});
+  return wanted;
+}
 
 Result<> Node::Impl::open_stores() {
   const std::filesystem::path& data = folder->path();
@@ -224,7 +237,8 @@ void Node::Impl::compose() {
                                  [this](TenantId tenant, std::string name) {
                                    wire::control::EraseReadings erase{.tenant = tenant, .database = std::move(name)};
                                    return process::publish_erase(*bus, std::move(erase));
-                                 }},
+                                 },
+                                 settings.metrics.token},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
   ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()), router.group());
   gateway->mount(router);
@@ -335,8 +349,14 @@ Result<> Node::Impl::serve() {
   shards.start();
   serving = true;
   DO(runtime::block_on(shards[0], services.start()));
-  if (roles.has(RoleId::gateway)) addresses.http = reachable(http->address());
-  if (const auto mqtt = ingest->mqtt_address()) addresses.mqtt = reachable(*mqtt);
+  if (roles.has(RoleId::gateway)) {
+    addresses.http = reachable(http->address());
+    addresses.http_everywhere = is_every_address(http->address());
+  }
+  if (const auto mqtt = ingest->mqtt_address()) {
+    addresses.mqtt = reachable(*mqtt);
+    addresses.mqtt_everywhere = is_every_address(*mqtt);
+  }
   runtime::run_on(shards[0], [this] {
     upkeep = shards[0].call_every(1_s, [this, seconds = 0]() mutable {
       keep_up();
@@ -359,6 +379,7 @@ Result<std::unique_ptr<Node>> Node::start(Options options) {
   TRY(auto folder, DataFolder::open(options.settings.server.data_dir));
   auto impl = std::make_unique<Impl>(std::move(options));
   impl->folder.emplace(std::move(folder));
+  DO(check_ports(impl->wanted_ports()));
   DO(impl->open_stores());
   impl->compose();
   std::unique_ptr<Node> node(new Node(std::move(impl)));

@@ -20,8 +20,10 @@ class Node {
     bool demo = false;
   };
   struct Addresses {
-    std::string http;  ///< `127.0.0.1:8080`, as somebody on this machine reaches it
-    std::string mqtt;  ///< empty: switched off
+    std::string http;              ///< `127.0.0.1:8080`, as somebody on this machine reaches it
+    std::string mqtt;              ///< empty: switched off
+    bool http_everywhere = false;  ///< every address of this machine is listened on
+    bool mqtt_everywhere = false;
   };
 
   /// Opens the data folder and all that lies in it, and starts serving. Blocking. On an error nothing keeps running.

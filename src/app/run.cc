@@ -52,10 +52,20 @@ Result<> write_ready_file(const std::string& path, const Node& node) {
   return write_file(path, ready.dump() + "\n", 0644);
 }
 
+/// Who else reaches us: an open port that nobody was told of is a surprise.
+void tell_reach(const Node::Addresses& addresses) {
+  std::string settings;
+  if (addresses.http_everywhere) settings = "http.host";
+  if (addresses.mqtt_everywhere) settings.append(settings.empty() ? "" : ", ").append("ingest.mqtt.host");
+  if (settings.empty()) return;
+  std::printf("           and on every address of this machine (%s), in plain text without TLS\n", settings.c_str());
+}
+
 void greet(Node& node, const Settings& settings) {
   std::printf("Fluxgate %s\n", std::string(kVersion).c_str());
   if (!node.addresses().http.empty()) std::printf("  web app  http://%s\n", node.addresses().http.c_str());
   if (!node.addresses().mqtt.empty()) std::printf("  MQTT     %s\n", node.addresses().mqtt.c_str());
+  tell_reach(node.addresses());
   std::printf("  data     %s\n", settings.server.data_dir.c_str());
   if (settings.auth.mode == auth::Mode::open)
     std::printf("  access   open: everybody on this machine is the administrator (auth.mode=open)\n");

@@ -41,6 +41,7 @@ void Settings::bind(config::Registry& registry) {
   registry.add("auth", auth);
   registry.add("control", control);
   registry.add("self", self);
+  registry.add("metrics", metrics);
   registry.add("log", log);
 }
 
@@ -50,6 +51,12 @@ Result<> Settings::check(const config::Registry& registry) {
                 "http.bodies_bytes is " + config::to_string(http.bodies_bytes) +
                     ": expected at least four times http.body_bytes (" + config::to_string(http.body_bytes) + ")",
                 "http.bodies_bytes");
+  constexpr std::size_t kTokenSize = 16;
+  const auto printable = [](char c) { return c > ' ' && c < 127; };
+  if (!metrics.token.empty() && (metrics.token.size() < kTokenSize || !std::ranges::all_of(metrics.token, printable)))
+    return fail(ErrorCode::invalid_argument,
+                "metrics.token takes at least 16 visible ASCII characters, such as `openssl rand -hex 32` prints",
+                "metrics.token");
   if (auth.mode != auth::Mode::open) return {};
   struct Listener {
     std::string_view key;

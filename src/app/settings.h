@@ -92,6 +92,18 @@ struct QueryConfig {
   }
 };
 
+struct MetricsConfig {
+  std::string token;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields.secret(
+        "token", token,
+        "What a scraper sends as `Authorization: Bearer` to /metrics; good for nothing else and never expires. "
+        "At least 16 characters; empty: only people and their tokens read /metrics.");
+  }
+};
+
 /// Every setting of the program, with its defaults.
 struct Settings {
   ServerConfig server;
@@ -107,10 +119,12 @@ struct Settings {
   auth::Config auth;
   control::Config control;
   edge::SelfConfig self;
+  MetricsConfig metrics;
 
   /// Binds all of it, under the rooms' names.
   void bind(config::Registry& registry);
-  /// What no single field can tell: `auth.mode=open` needs loopback addresses (which are then the default).
+  /// What no single field can tell: `auth.mode=open` needs loopback addresses (which are then the default),
+  /// and a token is long enough not to be guessed.
   Result<> check(const config::Registry& registry);
 };
 

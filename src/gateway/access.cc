@@ -1,5 +1,8 @@
 #include "gateway/access.h"
 
+#include <utility>
+
+#include "auth/secrets.h"
 #include "net/websocket.h"
 
 namespace flux::gateway {
@@ -47,6 +50,16 @@ net::Middleware require_access(auth::Accounts& accounts, auth::Mode mode) {
     }
     request.principal = *std::move(principal);
     return net::Verdict::proceed();
+  };
+}
+
+net::Middleware token_or(std::string token, net::Middleware otherwise) {
+  return [token = std::move(token), otherwise = std::move(otherwise)](net::HttpRequest& request) {
+    const auto [scheme, credential] = request.authorization();
+    if (!token.empty() && net::equals_ignoring_case(scheme, "Bearer") &&
+        auth::equal_in_constant_time(credential, token))
+      return net::Verdict::proceed();
+    return otherwise(request);
   };
 }
 

@@ -16,6 +16,10 @@ inline constexpr const char* kSignedIn = "signed_in";
 /// is the Host.
 net::Middleware require_access(auth::Accounts& accounts, auth::Mode mode);
 
+/// Lets the bearer of `token` through, who is nobody then (there is no principal), and asks `otherwise` about the rest.
+/// An empty token lets nobody through.
+net::Middleware token_or(std::string token, net::Middleware otherwise);
+
 /// Of a request that passed `require_access`.
 inline const auth::Principal& caller(const net::HttpRequest& request) {
   return *request.principal_as<auth::Principal>();

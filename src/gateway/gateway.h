@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "gateway/live/live_routes.h"
 #include "gateway/rest/auth_routes.h"
@@ -35,6 +36,7 @@ class Gateway {
     std::function<SystemStatus()> status;
     std::function<std::uint16_t()> mqtt_port;
     DatabaseRoutes::Erase erase_database;
+    std::string metrics_token;  ///< reads `/metrics` and nothing else; empty: there is none
   };
   /// All that `services` refers to outlives the gateway.
   Gateway(const Services& services, auth::Mode mode, QueryRunOptions query_options);
@@ -44,6 +46,7 @@ class Gateway {
  private:
   auth::Accounts& accounts_;
   auth::Mode mode_;
+  std::string metrics_token_;
   AuthRoutes auth_;
   RegistryRoutes registry_;
   DatabaseRoutes databases_;

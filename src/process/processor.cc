@@ -97,13 +97,13 @@ Result<> Processor::recover() {
     live_output_ = std::make_unique<LiveOutput>(*needs_.live, store_next);
     sinks_.add(*live_output_);
   }
-  log::info("partition taken over", {{"partition", partition_},
-                                     {"generation", generation_},
-                                     {"checkpoint", found},
-                                     {"from", next_},
-                                     {"store", store_next},
-                                     {"end", info.end},
-                                     {"devices", state_.device_count()}});
+  log::debug("partition taken over", {{"partition", partition_},
+                                      {"generation", generation_},
+                                      {"checkpoint", found},
+                                      {"from", next_},
+                                      {"store", store_next},
+                                      {"end", info.end},
+                                      {"devices", state_.device_count()}});
   commit();
   return {};
 }

@@ -90,6 +90,13 @@ class Page {
     return cut ? stop() : true;
   }
 
+  /// A metric that is left out because it has none of what was asked for.
+  void skip(const std::string& metric) {
+    if (outcome_.skipped.size() == kMaxSkipped) return;
+    const auto at = std::ranges::lower_bound(outcome_.skipped, metric);
+    if (at == outcome_.skipped.end() || *at != metric) outcome_.skipped.insert(at, metric);
+  }
+
   Outcome finish() {
     if (full_) outcome_.next = encode(last_);
     return outcome_;
@@ -143,6 +150,13 @@ struct Run {
   Header header;
   SeriesId header_of;
 
+  /// Whoever names a metric gets an error when it is text and has no mean; whoever takes what there is gets the rest.
+  bool leaves_out(const SeriesInfo& info) {
+    if (!query.select.metrics.empty() || !lacks_aggregate(info.type, query)) return false;
+    page.skip(info.field);
+    return true;
+  }
+
   const Header& header_for(const SeriesInfo& info) {
     if (header_of != info.id || header.metric.empty()) {
       header = {.device = info.device,
@@ -182,7 +196,7 @@ struct Run {
       return page.give(header_for(*current), current->id.value, *std::move(chunk));
     };
     DO(store.aggregate(selector, range, *query.window, limits, stop, [&](store::WindowedPoints&& points) {
-      if (!wanted(*points.series)) return true;
+      if (!wanted(*points.series) || leaves_out(*points.series)) return true;
       if (!current || current->id != points.series->id) {
         if (!finish()) {
           current = nullptr;
@@ -237,6 +251,7 @@ struct Run {
     Result<> status;
     DO(store.aggregate(selector, query.range, *query.window, limits, stop, [&](store::WindowedPoints&& points) {
       const SeriesInfo& info = *points.series;
+      if (leaves_out(info)) return true;
       if (into == nullptr || current != info.id) {
         Key key{info.field};
         for (const std::string& name : query.group_by)

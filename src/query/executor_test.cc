@@ -227,7 +227,41 @@ TEST_F(ExecutorTest, AWindowOfTextHasNoMean) {
   query.window = store::Window{{kMinute}, {}};
   query.aggregates = {store::Aggregate::mean};
   std::string next;
+  query.select.metrics = {"state"};
   EXPECT_EQ(page(query, next).error().code, ErrorCode::invalid_argument);
+}
+
+TEST_F(ExecutorTest, TextThatNobodyNamedIsLeftOutAndTold) {
+  BatchBuilder builder;
+  const auto shape =
+      std::make_shared<const Shape>(ShapeKey{.tenant = kTenant,
+                                             .device = "d",
+                                             .tags = {},
+                                             .fields = {{"mode", ValueType::string}, {"v", ValueType::float64}}});
+  const Cell text = builder.add_string("auto");
+  const auto row = builder.add_row(shape, Time{1});
+  row[0] = text;
+  row[1] = to_cell(4.0);
+  ASSERT_TRUE(store_->append({0}, offset_, *builder.seal(Time{1})));
+  const Executor executor(*store_, catalog_, limits_);
+  const auto metrics_of = [&](const Query& query) {
+    std::vector<std::string> metrics;
+    auto outcome = executor.run(query, {}, [&](Chunk&& chunk) {
+      metrics.push_back(chunk.header->metric);
+      return true;
+    });
+    EXPECT_TRUE(outcome) << outcome.error().message;
+    return std::pair{metrics, outcome ? outcome->skipped : std::vector<std::string>()};
+  };
+  using Names = std::vector<std::string>;
+  Query query = raw(10);
+  query.window = store::Window{{kMinute}, {}};
+  query.aggregates = {store::Aggregate::mean, store::Aggregate::count};
+  EXPECT_EQ(metrics_of(query), std::pair(Names{"v"}, Names{"mode"}));
+  query.group_by = {"device"};
+  EXPECT_EQ(metrics_of(query), std::pair(Names{"v"}, Names{"mode"}));
+  query.aggregates = {store::Aggregate::last};
+  EXPECT_EQ(metrics_of(query), std::pair(Names{"mode", "v"}, Names{}));
 }
 
 TEST(Cursor, OnlyReadsItsOwn) {

@@ -79,6 +79,11 @@ struct Outcome {
   std::string next;  ///< cursor to go on with; empty: that was all
   std::size_t points = 0;
   std::size_t series = 0;
+  /// Text metrics that the selection met without naming them, and that have none of the aggregates asked for: left out
+  /// and told. Sorted, each once, at most `kMaxSkipped`.
+  std::vector<std::string> skipped;
 };
+
+inline constexpr std::size_t kMaxSkipped = 100;
 
 }  // namespace flux::query

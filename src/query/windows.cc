@@ -178,6 +178,10 @@ Result<WindowSeries> merge(std::vector<WindowSeries> parts, std::string_view met
   return merged;
 }
 
+bool lacks_aggregate(ValueType type, const Query& query) {
+  return type == ValueType::string && std::ranges::any_of(query.aggregates, needs_numbers);
+}
+
 std::int64_t window_start(const store::Window& window, std::int64_t time) {
   const std::int64_t shifted = time - window.offset.ns;
   std::int64_t rest = shifted % window.width.ns;

@@ -21,6 +21,9 @@ struct WindowSeries {
 /// numeric types become doubles. `invalid_argument` when text and numbers meet.
 Result<WindowSeries> merge(std::vector<WindowSeries> parts, std::string_view metric);
 
+/// Whether the query asks for an aggregate that values of this type do not have.
+bool lacks_aggregate(ValueType type, const Query& query);
+
 /// The start of the window that holds `time`.
 std::int64_t window_start(const store::Window& window, std::int64_t time);
 

@@ -5,11 +5,12 @@ import os
 import re
 import socket
 import sqlite3
+import subprocess
 import threading
 import unittest
 from pathlib import Path
 
-from e2e.harness import LIMIT_S, Api, Fluxgate
+from e2e.harness import BINARY, LIMIT_S, Api, Fluxgate
 from e2e.websocket import WebSocket
 
 DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "contracts" / "openapi.json").read_text())
@@ -78,6 +79,35 @@ class Everything(unittest.TestCase):
                     self.assertEqual(answer.status, 401, answer)
                     self.assertIn("WWW-Authenticate", answer.headers)
                     self.assertTrue(answer.json["error"]["message"])
+
+    def test_a_scraper_reads_metrics_and_nothing_else(self):
+        token = "scraper-0123456789abcdef"
+        with Fluxgate(environment={"FLUXGATE_METRICS_TOKEN": token}) as flux:
+            scraper = bearer(flux, token)
+            answer = scraper.get("/metrics")
+            self.assertEqual(answer.status, 200, answer)
+            self.assertIn(b"fluxgate_http_connections", answer.body)
+            for wrong in (token[:-1], token + "x", token.upper(), ""):
+                self.assertEqual(bearer(flux, wrong).get("/metrics").status, 401, wrong)
+            self.assertEqual(Api(flux.http, {"Authorization": f"Basic {token}"}).get("/metrics").status, 401)
+            for method, path, operation in OPERATIONS:
+                if operation.get("security") == [] or path == "/metrics":
+                    continue
+                with self.subTest(f"{method} {path}"):
+                    self.assertEqual(ask(scraper, method, path).status, 401)
+            self.assertEqual(flux.administrator().get("/metrics").status, 200)
+            # Where the setting is shown, the token is not.
+            shown = subprocess.run([BINARY, "config", "print"], env=flux.environment, capture_output=True, text=True, timeout=LIMIT_S)
+            self.assertIn("token", shown.stdout)
+            self.assertNotIn(token, shown.stdout)
+
+    def test_a_metrics_token_that_could_be_guessed_is_refused(self):
+        for token in ("short", "with spaces in the middle"):
+            with Fluxgate("--set", f"metrics.token={token}", start=False) as flux:
+                flux.launch()
+                self.assertEqual(flux.wait(), 2)
+                self.assertIn("metrics.token takes at least 16 visible", flux.text())
+                self.assertNotIn(token, flux.text())
 
     def test_nonsense_is_no_credential(self):
         for header in ({"Authorization": "Bearer nonsense"}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Basic YTpi"},

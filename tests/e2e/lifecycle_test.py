@@ -54,8 +54,27 @@ class Lifecycle(unittest.TestCase):
             port = flux.http.rsplit(":", 1)[1]
             with tempfile.TemporaryDirectory() as folder:
                 second = fluxgate("run", "--data-dir", folder + "/data", "--http-port", port, "--mqtt-port", "0")
-            self.assertNotEqual(second.returncode, 0)
-            self.assertIn(port, second.stderr)
+                self.assertEqual(second.returncode, 1)
+                self.assertIn(f":{port} (HTTP)", second.stderr)
+                self.assertIn("with --http-port (0", second.stderr)
+                mqtt = str(flux.mqtt[1])
+                both = fluxgate("run", "--data-dir", folder + "/data", "--http-port", port, "--mqtt-port", mqtt)
+            self.assertEqual(both.returncode, 1)
+            for words in (f":{port} (HTTP)", f":{mqtt} (MQTT)", "--http-port and --mqtt-port"):
+                self.assertIn(words, both.stderr)
+
+    def test_the_first_words_say_who_reaches_it(self):
+        with Fluxgate() as flux:
+            self.assertTrue(flux.http.startswith("127.0.0.1:"))
+            wait_until(lambda: "welcome#token" in flux.text(), what="the greeting")
+            self.assertIn("and on every address of this machine (http.host, ingest.mqtt.host), in plain text without TLS", flux.text())
+            self.assertNotIn("generation", flux.text())
+        with Fluxgate("--set", "http.host=127.0.0.1") as flux:
+            wait_until(lambda: "welcome#token" in flux.text(), what="the greeting")
+            self.assertIn("every address of this machine (ingest.mqtt.host),", flux.text())
+        with Fluxgate("--set", "http.host=127.0.0.1", "--set", "ingest.mqtt.host=127.0.0.1") as flux:
+            wait_until(lambda: "welcome#token" in flux.text(), what="the greeting")
+            self.assertNotIn("every address", flux.text())
 
     def test_a_folder_that_cannot_be_written_is_named(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +137,7 @@ class Lifecycle(unittest.TestCase):
             api = flux.anonymous()
             document = json.loads((Path(__file__).resolve().parents[2] / "contracts" / "openapi.json").read_text())
             public = {"/healthz", "/readyz", "/api/v1/auth/link", "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout",
-                      "/.well-known/jwks.json"}
+                      "/.well-known/jwks.json", "/api/openapi.json"}
             for path, methods in document["paths"].items():
                 if path in public:
                     continue

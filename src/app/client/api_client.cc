@@ -194,6 +194,12 @@ Result<std::string> ApiClient::post(const std::string& path, const std::string& 
   return impl_->perform();
 }
 
+Result<std::string> ApiClient::remove(const std::string& path) {
+  impl_->prepare(path, {});
+  curl_easy_setopt(impl_->curl, CURLOPT_CUSTOMREQUEST, "DELETE");
+  return impl_->perform();
+}
+
 Result<> ApiClient::events(const std::string& path, const std::vector<std::pair<std::string, std::string>>& parameters,
                            const std::function<bool(std::string_view, std::string_view)>& event,
                            const std::function<bool()>& stop) {

@@ -40,6 +40,7 @@ class ApiClient {
   Result<std::string> get(const std::string& path,
                           const std::vector<std::pair<std::string, std::string>>& parameters = {});
   Result<std::string> post(const std::string& path, const std::string& json);
+  Result<std::string> remove(const std::string& path);
 
   /// Reads a stream of server-sent events until `event` returns false, the peer ends it, or `stop` turns true.
   Result<> events(const std::string& path, const std::vector<std::pair<std::string, std::string>>& parameters,

@@ -7,7 +7,9 @@
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "app/client/known_names.h"
 #include "app/commands.h"
 #include "observe/printable.h"
 
@@ -129,8 +131,12 @@ int device_add(const DeviceAddOptions& options) {
     body["labels"][pair->first] = pair->second;
   }
   ApiClient client(*std::move(connection));
+  const bool was_there = client.get("/api/v1/devices/" + path_segment(options.device)).has_value();
   const auto answer = client.post("/api/v1/connect", body.dump());
   if (!answer) return complain(answer.error());
+  if (was_there)
+    std::fprintf(stderr, "device '%s' was there before: this is another token, and those it has stay good\n",
+                 options.device.c_str());
   if (options.json) {
     std::printf("%s\n", answer->c_str());
     return 0;
@@ -183,12 +189,14 @@ int query(const QueryOptions& options) {
   add(parameters, "to", options.to);
   add(parameters, "window", options.window);
   add_all(parameters, "aggregate", options.aggregates);
-  add(parameters, "limit", options.limit);
+  const bool all = options.limit == "all";
+  if (!all) add(parameters, "limit", options.limit);
   ApiClient client(*std::move(connection));
-  std::size_t left = 0;  // 0: no limit of the user's
-  if (options.limit) left = std::strtoull(options.limit->c_str(), nullptr, 10);
   bool header_printed = false;
+  std::set<std::string> found_devices;
+  std::set<std::string> found_metrics;
   std::string cursor;
+  std::set<std::string> skipped;
   do {
     Parameters page = parameters;
     if (!cursor.empty()) page.emplace_back("cursor", cursor);
@@ -200,9 +208,27 @@ int query(const QueryOptions& options) {
       return complain(printed.error());
     }
     const json parsed = json::parse(*answer);
+    for (const json& series : parsed.at("series")) {
+      if (series.at("device").is_string()) found_devices.insert(series.at("device").get<std::string>());
+      found_metrics.insert(series.at("metric").get<std::string>());
+    }
+    if (parsed.contains("skipped")) skipped.merge(parsed.at("skipped").get<std::set<std::string>>());
     cursor = parsed.at("next").is_string() ? parsed.at("next").get<std::string>() : std::string();
-  } while (!cursor.empty() && left == 0);
-  if (!header_printed && options.format == "table") std::fprintf(stderr, "no readings match\n");
+  } while (!cursor.empty() && all);
+  if (!cursor.empty() && !options.limit)
+    std::fprintf(stderr,
+                 "there is more: these are the first 10000 points; --limit N prints N, --limit all everything, "
+                 "and --window 1m one line a minute\n");
+  if (!skipped.empty()) {
+    std::string names;
+    for (const auto& metric : skipped) names.append(names.empty() ? "" : ", ").append(metric);
+    std::fprintf(stderr, "left out, being text: %s (text has count, first and last)\n", names.c_str());
+  }
+  const auto unknown = unknown_names(client, options.devices, options.metrics, found_devices, found_metrics);
+  for (const std::string& sentence : unknown) std::fprintf(stderr, "fluxgate: %s\n", sentence.c_str());
+  if (!unknown.empty()) return 1;
+  if (found_metrics.empty() && skipped.empty() && options.format == "table")
+    std::fprintf(stderr, "no readings match\n");
   return 0;
 }
 
@@ -245,6 +271,8 @@ int tail(const TailOptions& options) {
     return std::fflush(stdout) == 0 && !enough();
   };
   ApiClient client(*std::move(connection));
+  for (const std::string& sentence : unknown_names(client, options.devices, {}, {}, {}))
+    std::fprintf(stderr, "%s (waiting for its first reading)\n", sentence.c_str());
   const auto ended = client.events("/api/v1/live/sse", parameters, on_event, [] { return interrupted != 0; });
   if (!ended) return complain(ended.error());
   if (interrupted == 0 && !enough() && std::ferror(stdout) == 0)

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "app/client/complain.h"
 #include "app/commands.h"
 
 namespace flux::app {
@@ -14,12 +15,6 @@ using nlohmann::json;
 constexpr std::chrono::milliseconds kPause(100);
 
 volatile std::sig_atomic_t interrupted = 0;
-
-int complain(const Error& error) {
-  std::fprintf(stderr, "fluxgate: %s%s\n", error.field.empty() ? "" : (error.field + ": ").c_str(),
-               error.message.c_str());
-  return error.code == ErrorCode::invalid_argument ? 2 : 1;
-}
 
 /// `delivered  2026-01-01T00:00:00.2Z`, with what the device said behind it.
 void print_state(const json& command) {
@@ -40,17 +35,17 @@ void print_state(const json& command) {
 
 int command_send(const CommandSendOptions& options) {
   auto connection = resolve(options.connection);
-  if (!connection) return complain(connection.error());
+  if (!connection) return complain_about(connection.error());
   json body{{"device", options.device}, {"name", options.name}, {"response", !options.one_way}};
   if (options.payload) {
     body["payload"] = json::parse(*options.payload, nullptr, false);
     if (body["payload"].is_discarded())
-      return complain({ErrorCode::invalid_argument, "'" + *options.payload + "' is not JSON", "payload"});
+      return complain_about({ErrorCode::invalid_argument, "'" + *options.payload + "' is not JSON", "payload"});
   }
   if (options.ttl) body["ttl"] = *options.ttl;
   ApiClient client(*std::move(connection));
   const auto sent = client.post("/api/v1/commands", body.dump());
-  if (!sent) return complain(sent.error());
+  if (!sent) return complain_about(sent.error());
   json command = json::parse(*sent).at("commands").at(0);
   const std::string id = command.at("id").get<std::string>();
   std::signal(SIGINT, [](int) { interrupted = 1; });
@@ -67,7 +62,7 @@ int command_send(const CommandSendOptions& options) {
     }
     std::this_thread::sleep_for(kPause);
     const auto now = client.get("/api/v1/commands/" + id);
-    if (!now) return complain(now.error());
+    if (!now) return complain_about(now.error());
     command = json::parse(*now);
   }
   if (options.json) std::printf("%s\n", command.dump().c_str());

@@ -398,6 +398,14 @@ void QueryWriter::end(const query::Outcome& outcome) {
   text_ += R"(],"next":)";
   if (outcome.next.empty()) text_ += "null";
   else observe::append_json_string(text_, outcome.next);
+  if (!outcome.skipped.empty()) {
+    text_ += R"(,"skipped":[)";
+    for (std::size_t i = 0; i < outcome.skipped.size(); ++i) {
+      if (i != 0) text_ += ',';
+      observe::append_json_string(text_, outcome.skipped[i]);
+    }
+    text_ += ']';
+  }
   text_ += '}';
 }
 

@@ -29,7 +29,7 @@ void append_or_null(std::string& out, const std::optional<std::string>& text) {
 
 }  // namespace
 
-void SystemRoutes::mount(net::Router::Group open, net::Router::Group api, net::Router::Group root_with_access) {
+void SystemRoutes::mount(net::Router::Group open, net::Router::Group api, net::Router::Group scraped) {
   // Details name files, so callers without a credential learn what is wrong and since when, and no more.
   const auto health = [this](bool good, std::string_view word) {
     return HttpResponse::json(good ? 200 : 503, health_.summary_json(word)).header("Cache-Control", "no-store");
@@ -42,15 +42,14 @@ void SystemRoutes::mount(net::Router::Group open, net::Router::Group api, net::R
     const bool failed = !ready && health_.phase() == observe::Phase::serving;
     responder.send(health(ready, ready ? "ready" : failed ? "failed" : observe::to_string(health_.phase())));
   });
-  root_with_access.get("/metrics", {.name = "metrics", .access = "read"},
-                       [this](HttpRequest&, net::Responder responder) {
-                         HttpResponse response = HttpResponse::text(200, metrics_.render());
-                         response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-                         responder.send(std::move(response));
-                       });
-  root_with_access.get(
-      "/api/openapi.json", {.name = "openapi", .access = kSignedIn},
-      [](HttpRequest& request, net::Responder responder) { responder.send(openapi_document().respond(request)); });
+  scraped.get("/metrics", {.name = "metrics", .access = "read"}, [this](HttpRequest&, net::Responder responder) {
+    HttpResponse response = HttpResponse::text(200, metrics_.render());
+    response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
+    responder.send(std::move(response));
+  });
+  // The same for everybody, and no secret: whoever writes a client reads it before they have a credential.
+  open.get("/api/openapi.json", {.name = "openapi"},
+           [](HttpRequest& request, net::Responder responder) { responder.send(openapi_document().respond(request)); });
   api.get("/system", {.name = "system", .access = "read"}, [this](HttpRequest& r) { return system(r); });
   api.get("/demo", {.name = "demo_get", .access = "read"}, [this](HttpRequest& r) { return get_demo(r); });
   api.post("/demo", {.name = "demo_start", .access = "manage_system"},

@@ -36,7 +36,8 @@ class SystemRoutes {
   SystemRoutes(observe::Health& health, metrics::Registry& metrics, runtime::Workers& workers,
                std::function<SystemStatus()> status, DemoControl* demo)
       : health_(health), metrics_(metrics), workers_(workers), status_(std::move(status)), demo_(demo) {}
-  void mount(net::Router::Group open, net::Router::Group api, net::Router::Group root_with_access);
+  /// `scraped` is for `/metrics`: whoever may read, and the scraper's own token.
+  void mount(net::Router::Group open, net::Router::Group api, net::Router::Group scraped);
 
  private:
   Async<net::HttpResponse> system(net::HttpRequest& request);

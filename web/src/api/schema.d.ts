@@ -655,7 +655,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This document */
+        /**
+         * This document
+         * @description Open to all: it says nothing about this server.
+         */
         get: operations["openapi"];
         put?: never;
         post?: never;
@@ -1092,6 +1095,8 @@ export interface components {
         QueryResult: {
             series: components["schemas"]["Series"][];
             next: components["schemas"]["Cursor"];
+            /** @description Text metrics that were met but not named and have none of the aggregates asked for (text has count, first and last). Naming one is an error. Absent when nothing was left out. */
+            skipped?: components["schemas"]["MetricName"][];
         };
         /**
          * @description RFC 3339, a number since 1970 (below 3e11 s, below 3e14 ms, below 3e17 us, else ns), `now`, or relative to now: `-1h`.
@@ -3721,8 +3726,6 @@ export interface operations {
                 };
             };
             400: components["responses"]["InvalidArgument"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
