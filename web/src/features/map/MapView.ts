@@ -36,6 +36,9 @@ export class MapView {
   private pointers = new Map<number, Point>();
   private moved = 0;
   private fitted = false;
+  private touched = false;
+  private readonly ground = document.createElement('canvas');
+  private groundIs = '';
   private due = true;
   private drawnAt = 0;
   private readonly ctx: CanvasRenderingContext2D | null;
@@ -97,6 +100,8 @@ export class MapView {
     this.selected = id;
     this.track = track;
     this.due = true;
+    // A map of one device shows all of its track, unless somebody has moved it already.
+    if (this.fitted && !this.touched && this.markers.length === 1) this.fit();
   }
 
   /** What holds all devices, or the selected one's track. */
@@ -113,7 +118,7 @@ export class MapView {
   /** Moves to a device, if it has a place. */
   show(id: string): void {
     const place = this.markers.find((m) => m.id === id)?.where();
-    if (!place || !this.camera) return;
+    if (!place || !this.camera || this.markers.length === 1) return;
     const { x, y } = project(place.latitude, place.longitude);
     const scale = Math.max(this.camera.scale, Math.min(this.closest, 256 * 2 ** 6));
     this.camera = bounded({ x, y, scale }, this.size);
@@ -122,6 +127,7 @@ export class MapView {
 
   zoom(factor: number, at: Point = { x: this.size.width / 2, y: this.size.height / 2 }): void {
     if (!this.camera) return;
+    this.touched = true;
     this.camera = zoomed(this.camera, this.size, factor, at);
     this.due = true;
   }
@@ -129,6 +135,7 @@ export class MapView {
   private pan(dx: number, dy: number): void {
     const { camera } = this;
     if (!camera) return;
+    this.touched = true;
     this.camera = bounded(
       { ...camera, x: camera.x - dx / camera.scale, y: camera.y - dy / camera.scale },
       this.size,
@@ -243,32 +250,40 @@ export class MapView {
     const style = getComputedStyle(this.canvas);
     const token = (name: string) => style.getPropertyValue(name).trim();
     const ratio = this.canvas.width / size.width;
+    this.drawGround(camera, ratio, token);
     ctx.setTransform(1, 0, 0, 1, 0, 0);
-    ctx.fillStyle = token('--map-water');
-    ctx.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    if (this.land) {
-      const scale = camera.scale * ratio;
-      ctx.setTransform(
-        scale,
-        0,
-        0,
-        scale,
-        (size.width / 2 - camera.x * camera.scale) * ratio,
-        (size.height / 2 - camera.y * camera.scale) * ratio,
-      );
-      ctx.lineJoin = 'round';
-      ctx.fillStyle = token('--map-land');
-      ctx.fill(this.land.shores, 'evenodd');
-      ctx.lineWidth = 1 / camera.scale;
-      ctx.strokeStyle = token('--map-line');
-      ctx.stroke(this.land.shores);
-      ctx.stroke(this.land.borders);
-    }
+    ctx.drawImage(this.ground, 0, 0);
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawNames(ctx, camera, token('--map-ink'));
     this.drawTrack(ctx, camera, token('--accent'));
     this.drawMarkers(ctx, camera, token);
     if (this.hovered && this.pointers.size === 0) this.hover(this.hovered);
+  }
+
+  /** Water and land, kept until the view or the colours change: markers move more often than the earth. */
+  private drawGround(camera: Camera, ratio: number, token: (name: string) => string): void {
+    const { ground, size, land } = this;
+    const { width, height } = this.canvas;
+    const is = JSON.stringify([camera, width, height, token('--map-land'), land !== null]);
+    const ctx = ground.getContext('2d');
+    if (is === this.groundIs || !ctx) return;
+    this.groundIs = is;
+    ground.width = width;
+    ground.height = height;
+    ctx.fillStyle = token('--map-water');
+    ctx.fillRect(0, 0, width, height);
+    if (!land) return;
+    const scale = camera.scale * ratio;
+    const left = (size.width / 2 - camera.x * camera.scale) * ratio;
+    const top = (size.height / 2 - camera.y * camera.scale) * ratio;
+    ctx.setTransform(scale, 0, 0, scale, left, top);
+    ctx.lineJoin = 'round';
+    ctx.fillStyle = token('--map-land');
+    ctx.fill(land.shores, 'evenodd');
+    ctx.lineWidth = 1 / camera.scale;
+    ctx.strokeStyle = token('--map-line');
+    ctx.stroke(land.shores);
+    ctx.stroke(land.borders);
   }
 
   private drawNames(ctx: CanvasRenderingContext2D, camera: Camera, ink: string): void {
