@@ -2,7 +2,17 @@ import { chartTheme } from '@/charts/palette';
 import { onFrame } from '@/lib/frameLoop';
 import { type Cluster, cluster } from './clusters';
 import type { Land } from './land';
-import { bounded, type Camera, fitting, type Point, project, type Size, toScreen, zoomed } from './mercator';
+import {
+  bounded,
+  type Camera,
+  fitting,
+  type Point,
+  project,
+  type Size,
+  scaleBar,
+  toScreen,
+  zoomed,
+} from './mercator';
 import type { Whereabouts } from './position';
 
 export interface Marker {
@@ -257,6 +267,7 @@ export class MapView {
     this.drawNames(ctx, camera, token('--map-ink'));
     this.drawTrack(ctx, camera, token('--accent'));
     this.drawMarkers(ctx, camera, token);
+    this.drawScale(ctx, camera, token('--map-ink'));
     if (this.hovered && this.pointers.size === 0) this.hover(this.hovered);
   }
 
@@ -296,6 +307,23 @@ export class MapView {
       if (x < 0 || y < 0 || x > this.size.width || y > this.size.height) continue;
       if (ctx.measureText(name).width < width * camera.scale * 0.8) ctx.fillText(name, x, y);
     }
+  }
+
+  private drawScale(ctx: CanvasRenderingContext2D, camera: Camera, ink: string): void {
+    const { metres, pixels } = scaleBar(camera, 90);
+    const bottom = this.size.height - 12;
+    ctx.beginPath();
+    ctx.moveTo(12, bottom - 4);
+    ctx.lineTo(12, bottom);
+    ctx.lineTo(12 + pixels, bottom);
+    ctx.lineTo(12 + pixels, bottom - 4);
+    ctx.lineWidth = 1.5;
+    ctx.strokeStyle = ctx.fillStyle = ink;
+    ctx.stroke();
+    ctx.font = chartTheme().font;
+    ctx.textAlign = 'left';
+    ctx.textBaseline = 'bottom';
+    ctx.fillText(metres < 1000 ? `${metres} m` : `${metres / 1000} km`, 16, bottom - 3);
   }
 
   private drawTrack(ctx: CanvasRenderingContext2D, camera: Camera, color: string): void {

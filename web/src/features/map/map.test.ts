@@ -3,7 +3,7 @@ import type { Device } from '@/api/client';
 import type { LiveClient } from '@/live/LiveClient';
 import { LiveStore } from '@/live/LiveStore';
 import { cluster } from './clusters';
-import { bounded, fitting, project, toScreen, unproject, zoomed } from './mercator';
+import { bounded, fitting, project, scaleBar, toScreen, unproject, zoomed } from './mercator';
 import { whereabouts } from './position';
 
 const size = { width: 800, height: 500 };
@@ -41,6 +41,14 @@ it('brings all points into view, and never leaves the world', () => {
   expect(corner.x).toBeCloseTo(0, 9);
   expect(corner.y).toBeCloseTo(size.height, 9);
   expect(bounded({ x: 0.1, y: 0.1, scale: 1 }, size).scale).toBe(400);
+});
+
+it('measures in round distances, which grow towards the poles', () => {
+  const at = (latitude: number) => scaleBar({ ...project(latitude, 0), scale: 256 * 2 ** 8 }, 90);
+  expect(at(0).metres).toBe(50_000);
+  expect(at(0).pixels).toBeCloseTo((50_000 / 40_075_017) * 256 * 2 ** 8, 6);
+  expect(at(60).metres).toBe(20_000);
+  expect(at(60).pixels).toBeLessThanOrEqual(90);
 });
 
 it('puts together only what lies on top of each other', () => {

@@ -79,3 +79,14 @@ export function toScreen(camera: Camera, size: Size, point: Point): Point {
     y: (point.y - camera.y) * camera.scale + size.height / 2,
   };
 }
+
+const EARTH_METRES = 40_075_017;
+
+/** A round distance (1, 2 or 5 times a power of ten, in metres) of at most `most` pixels in the middle of the view. */
+export function scaleBar(camera: Camera, most: number): { metres: number; pixels: number } {
+  const { latitude } = unproject({ x: 0, y: camera.y });
+  const perPixel = (EARTH_METRES * Math.cos((latitude * Math.PI) / 180)) / camera.scale;
+  const power = 10 ** Math.floor(Math.log10(perPixel * most));
+  const metres = [5, 2, 1].map((n) => n * power).find((m) => m <= perPixel * most) ?? power;
+  return { metres, pixels: metres / perPixel };
+}
