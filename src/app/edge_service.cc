@@ -13,6 +13,8 @@ namespace {
 
 constexpr TenantId kTenant = registry::kDefaultTenant;
 constexpr std::string_view kDemoKeyName = "demo site";
+/// In the data folder once the site's past has been told.
+constexpr std::string_view kDemoPast = "demo.past";
 
 /// A profile that is there already is somebody's: it stays as it is.
 Async<void> ensure_profile(registry::Registry& registry, registry::Profile profile) {
@@ -112,13 +114,31 @@ Async<gateway::DemoControl::Status> EdgeService::start_site_here() {
     CO_TRY(auto key, co_await demo_key());
     // Another request may have come this far meanwhile.
     if (!site_) {
-      site_ =
-          std::make_unique<edge::demo::DemoSite>(*runtime::Shard::current(), client_, parts_.mqtt(), std::move(key));
+      site_ = std::make_unique<edge::demo::DemoSite>(*runtime::Shard::current(), client_, parts_.mqtt(), std::move(key),
+                                                     demo_past());
       site_->start();
       log::info("demo site started");
     }
   }
   co_return co_await status_here();
+}
+
+edge::demo::Past EdgeService::demo_past() const {
+  const std::filesystem::path mark = parts_.data_dir / kDemoPast;
+  std::error_code ignored;
+  // Once all was told, what a stop of the server has left out is what is missing.
+  const bool told = std::filesystem::exists(mark, ignored);
+  return {.known_until =
+              [this, told](const std::string& device) {
+                const auto entry = told ? parts_.directory.find(kTenant, device) : nullptr;
+                return entry ? entry->last_seen() : Time{};
+              },
+          .told =
+              [mark] {
+                if (auto written = write_file(mark, "told\n", 0600); !written)
+                  log::warn("the demo site will tell its past again", {{"error", written.error()}});
+                else log::info("the demo site has told its past");
+              }};
 }
 
 Async<void> EdgeService::remove_here() {
@@ -140,6 +160,7 @@ Async<void> EdgeService::remove_here() {
     if (key.name == kDemoKeyName) CO_DO(co_await parts_.credentials.revoke_ingest_key(kTenant, key.id));
   std::error_code ignored;
   std::filesystem::remove(parts_.data_dir / "demo.key", ignored);
+  std::filesystem::remove(parts_.data_dir / kDemoPast, ignored);
   log::info("demo site removed", {{"devices", devices.size()}});
   co_return {};
 }

@@ -49,6 +49,7 @@ class EdgeService final : public runtime::Service, public gateway::DemoControl {
   Async<void> remove_here();
   Async<std::string> own_token();
   Async<std::string> demo_key();
+  [[nodiscard]] edge::demo::Past demo_past() const;
   Async<void> erase_readings(const std::vector<std::string>& devices);
   [[nodiscard]] std::size_t demo_devices() const;
   void end();

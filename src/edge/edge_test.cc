@@ -111,6 +111,78 @@ TEST(DemoSite, TheSameMomentIsTheSameStory) {
   }
 }
 
+TEST(DemoSite, ThePastIsFinerTheNearerAndTheSameWheneverItIsAsked) {
+  const Time now{1'767'225'600'123'456'789};
+  const auto times = demo::past_times({}, now);
+  ASSERT_FALSE(times.empty());
+  EXPECT_LE((now - times.back()).ns, (5_s).ns);
+  EXPECT_GT((now - times.front()).ns, (24_h * 7 - 10_min).ns);
+  for (std::size_t i = 1; i < times.size(); ++i) {
+    const Duration step = times[i] - times[i - 1];
+    const Duration age = now - times[i];
+    EXPECT_GT(step.ns, 0);
+    const Duration most = age < 59_min ? 5_s : age < 359_min ? 20_s : age < 1439_min ? 1_min : 10_min;
+    ASSERT_LE(step.ns, most.ns) << age.seconds();
+  }
+  // A little later, the hour that both tell has the same times.
+  const auto later = demo::past_times({}, now + 7_s);
+  const std::set<std::int64_t> known = [&] {
+    std::set<std::int64_t> out;
+    for (const Time time : later) out.insert(time.ns);
+    return out;
+  }();
+  for (const Time time : times)
+    if (now - time < 59_min) EXPECT_TRUE(known.contains(time.ns));
+  // After a stop of two minutes only these are missing.
+  const auto gap = demo::past_times(now - 2_min, now);
+  EXPECT_EQ(gap.size(), 24U);
+  EXPECT_GT(gap.front().ns, (now - 2_min).ns);
+  EXPECT_TRUE(demo::past_times(now, now).empty());
+  EXPECT_TRUE(demo::past_times(now + 1_h, now).empty());
+}
+
+TEST(DemoSite, SomethingGoesWrongWithinAnyTenMinutes) {
+  const auto devices = demo::devices();
+  for (int window = 0; window < 24 * 6; ++window) {
+    const Time begin{1'767'225'600'000'000'000 + window * 600'000'000'000LL};
+    int fell_silent_and_came_back = 0;
+    int marked = 0;
+    for (const auto& device : devices) {
+      int silent = 0;
+      for (int second = 0; second < 600; second += 10) {
+        const auto readings = demo::report(device, begin + 1_s * second);
+        // A profile's devices count as silent after a minute.
+        if (!readings.empty() && silent > 7) ++fell_silent_and_came_back;
+        silent = readings.empty() ? silent + 1 : 0;
+        for (const auto& one : readings) {
+          if (one.metric == "door_open" && std::get<bool>(one.value)) ++marked;
+          if (one.value == Value(std::string("warning")) || one.value == Value(std::string("fault"))) ++marked;
+        }
+      }
+    }
+    EXPECT_GT(fell_silent_and_came_back, 0) << "window " << window;
+    EXPECT_GT(marked, 0) << "window " << window;
+  }
+}
+
+TEST(DemoSite, TheSunShinesByDayOnly) {
+  for (const auto& device : demo::devices()) {
+    if (device.kind != demo::inverter) continue;
+    double most = 0;
+    for (int minute = 0; minute < 24 * 60; minute += 5) {
+      const auto readings = demo::report(device, Time{1'767'225'600'000'000'000 + minute * 60'000'000'000LL});
+      for (const auto& one : readings) {
+        if (one.metric != "power") continue;
+        const double power = std::get<double>(one.value);
+        most = std::max(most, power);
+        // From 6 to 18 o'clock an hour east of Greenwich.
+        if (minute < 5 * 60 || minute >= 17 * 60) EXPECT_EQ(power, 0) << minute;
+      }
+    }
+    EXPECT_GT(most, 2);
+  }
+}
+
 demo::SiteDevice first_of(demo::Kind kind) {
   for (auto& device : demo::devices())
     if (device.kind == kind) return device;

@@ -1,6 +1,7 @@
 """The demo site comes with one flag or one call, and goes with one call, its readings with it."""
 
 import unittest
+from pathlib import Path
 
 from e2e.harness import Fluxgate, wait_until
 
@@ -37,6 +38,50 @@ class Demo(unittest.TestCase):
 
             self.assertEqual(admin.post("/api/v1/demo").status, 202)
             wait_until(all_report, what="the demo devices again")
+
+    def count(self, admin, device: str, metric: str, since: str, until: str | None = None) -> int:
+        span = {"from": since} | ({"to": until} if until else {})
+        answer = admin.get("/api/v1/query", device=device, metric=metric, window="1d", aggregate="count", **span)
+        self.assertEqual(answer.status, 200, answer)
+        return sum(point[1] for series in answer.json["series"] for point in series["points"])
+
+    def test_a_new_site_has_a_past_once(self):
+        with Fluxgate("--demo") as flux:
+            admin = flux.administrator()
+            told = Path(flux.data_dir, "demo.past")
+            wait_until(told.exists, 180, what="the site's past to be told")
+            hour = self.count(admin, "demo-inverter-02", "power", "-1h")
+            week = self.count(admin, "demo-inverter-02", "power", "-7d")
+            self.assertGreater(hour, 600, "each 5 s, but for what is out of order")
+            self.assertGreater(week, 3000)
+            self.assertEqual(admin.get("/api/v1/dead-letters").json["dead_letters"], [])
+            self.assertEqual(self.devices(admin)["total"], 50)
+
+            mark = told.stat().st_mtime_ns
+            self.assertEqual(flux.stop(), 0, flux.text())
+            flux.start()
+            admin = flux.administrator()
+            logged = lambda: admin.get("/api/v1/system").json["storage"]["log_bytes"]
+            begun = logged()
+            wait_until(lambda: told.stat().st_mtime_ns != mark, 60, what="the gap to be filled")
+            self.assertLess(logged() - begun, begun / 4, "what was told is not told again")
+            self.assertGreaterEqual(self.count(admin, "demo-inverter-02", "power", "-7d"), week - 12)
+
+    def test_removed_while_it_tells_its_past_it_leaves_nothing(self):
+        with Fluxgate("--demo") as flux:
+            admin = flux.administrator()
+            wait_until(lambda: self.count(admin, "demo-pump-01", "flow", "-2h", "-1h") > 50, 60, what="some of the past")
+            self.assertFalse(Path(flux.data_dir, "demo.past").exists(), "it is still being told")
+            self.assertEqual(admin.delete("/api/v1/demo").status, 204)
+            ever = {"from": "-30d", "limit": 10}
+            wait_until(lambda: admin.get("/api/v1/query", **ever).json["series"] == [], what="the readings to be erased")
+            # What was under way has come in by the time that the server has stopped.
+            self.assertEqual(flux.stop(), 0, flux.text())
+            flux.arguments.remove("--demo")
+            flux.start()
+            admin = flux.administrator()
+            self.assertEqual(self.devices(admin)["total"], 0)
+            self.assertEqual(admin.get("/api/v1/query", **ever).json["series"], [])
 
     def test_its_devices_answer_commands_and_the_change_shows(self):
         with Fluxgate("--demo") as flux:

@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, kind_count> kProfiles{"cold-room", "pump"
                                                              "truck"};
 constexpr std::array<int, kind_count> kCounts{10, 10, 10, 10, 10};
 constexpr double kDay = 86'400;
+constexpr double kZone = 3600;  // the site lies an hour east of Greenwich
 
 /// A number in [0, 1) that depends on nothing but its arguments.
 double random01(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
@@ -32,8 +33,16 @@ class Moment {
   [[nodiscard]] double wave(double period, std::uint64_t salt) const {
     return std::sin(2 * std::numbers::pi * (seconds_ / period + random01(id_, salt, 0)));
   }
-  /// -1 to 1: the position of the sun, highest at noon UTC.
-  [[nodiscard]] double sun() const { return -std::cos(2 * std::numbers::pi * seconds_ / kDay); }
+  /// 0 to 1: how far the site's day has come.
+  [[nodiscard]] double day() const { return std::fmod(seconds_ + kZone, kDay) / kDay; }
+  /// -1 to 1: the position of the sun, highest at the site's noon; below 0 it is night.
+  [[nodiscard]] double sun() const { return -std::cos(2 * std::numbers::pi * day()); }
+  /// How far (0 to 1) something has come that happens every `every` seconds, for `length` of them, from `offset` on.
+  [[nodiscard]] std::optional<double> regular(double every, double length, double offset) const {
+    const double since = std::fmod(seconds_ + every - std::fmod(offset, every), every);
+    if (since >= length) return std::nullopt;
+    return since / length;
+  }
   /// A smooth walk between -1 and 1 that turns about every `step` seconds.
   [[nodiscard]] double drift(double step, std::uint64_t salt) const {
     const double at = seconds_ / step;
@@ -68,19 +77,22 @@ double rounded(double value, double step) { return std::round(value / step) * st
 
 double usual_target(const Moment& m) { return m.own(1) < 0.5 ? -18 : 4; }
 
-std::vector<SiteReading> cold_room_report(const Moment& m, const Controls& controls) {
+std::vector<SiteReading> cold_room_report(const Moment& m, int number, const Controls& controls) {
   double target = usual_target(m);
   if (controls.target) {
     const double since = m.seconds() - Duration{controls.target_set.ns}.seconds();
     target = *controls.target + (controls.target_before - *controls.target) * std::exp(-std::max(since, 0.0) / 240);
   }
   // The compressor swings around the target; a door left open warms the room and the humidity rises with it.
+  // Deliveries open it as well, every room in turn, and for too short a time to warm it much.
   const auto door = m.fault(3 * 3600, 900, 0.5, 2);
-  const double warmed = door ? 7 * std::sin(std::numbers::pi * *door) : 0;
+  const auto delivery = m.regular(3600, 240, number * 360);
+  const double warmed = (door ? 7 * std::sin(std::numbers::pi * *door) : 0) +
+                        (delivery ? 1.2 * std::sin(std::numbers::pi * *delivery) : 0);
   const double temperature = target + 0.8 * m.wave(1500, 3) + 0.15 * m.noise(4) + warmed;
   return {{"temperature", rounded(temperature, 0.01)},
           {"humidity", rounded(std::clamp(62 + 6 * m.drift(7200, 5) + 2 * warmed + m.noise(6), 0.0, 100.0), 0.1)},
-          {"door_open", door.has_value() && *door < 0.6},
+          {"door_open", (door && *door < 0.6) || delivery},
           {"compressor", m.wave(1500, 3) > -0.2 || warmed > 1}};
 }
 
@@ -88,7 +100,7 @@ std::vector<SiteReading> pump_report(const Moment& m, const Controls& controls) 
   const bool running = controls.running.value_or(m.drift(5400, 1) > -0.55);
   const double usual = 1450;
   const double nominal = controls.speed.value_or(usual);
-  const auto worn = m.fault(6 * 3600, 2400, 0.35, 2);  // a bearing that heats up before it is greased
+  const auto worn = m.fault(3 * 3600, 2400, 0.6, 2);  // a bearing that heats up before it is greased
   const double speed = running ? nominal + 40 * m.drift(600, 3) + 4 * m.noise(4) : 0;
   const double flow = running ? (42 + 5 * m.drift(1800, 5) + 0.4 * m.noise(6)) * nominal / usual : 0;
   return {
@@ -101,7 +113,7 @@ std::vector<SiteReading> pump_report(const Moment& m, const Controls& controls) 
       {"vibration",
        rounded(running ? 1.4 + 0.3 * m.drift(3000, 10) + (worn ? 6 * *worn : 0) + 0.15 * std::abs(m.noise(11)) : 0.05,
                0.001)},
-      {"mode", std::string(worn && *worn > 0.8                  ? "warning"
+      {"mode", std::string(worn && *worn > 0.5                  ? "warning"
                            : controls.running || controls.speed ? "manual"
                            : running                            ? "auto"
                                                                 : "standby")}};
@@ -123,20 +135,19 @@ std::vector<SiteReading> air_report(const Moment& m, const Controls& controls) {
 std::vector<SiteReading> inverter_report(const Moment& m, const Controls& controls) {
   const double clouds = 0.75 + 0.25 * m.drift(900, 1);
   const bool tripped = m.fault(24 * 3600, 1800, 0.3, 2).has_value();
-  const double possible =
-      tripped ? 0 : std::max(0.0, m.sun()) * clouds * (4.6 + m.own(3)) + 0.01 * std::abs(m.noise(4));
+  const bool night = m.sun() < 0.001;  // below the horizon, and no rounding of a sine above it
+  const double possible = tripped || night ? 0 : m.sun() * clouds * (4.6 + m.own(3)) * (1 + 0.01 * m.noise(4));
   const double power = std::min(possible, controls.limit.value_or(possible));
-  const double into_day = std::fmod(m.seconds(), kDay) / kDay;
   const double energy =
-      21 * std::clamp((1 - std::cos(std::numbers::pi * std::clamp((into_day - 0.25) * 2, 0.0, 1.0))) / 2, 0.0, 1.0);
+      21 * std::clamp((1 - std::cos(std::numbers::pi * std::clamp((m.day() - 0.25) * 2, 0.0, 1.0))) / 2, 0.0, 1.0);
   return {{"power", rounded(power, 0.001)},
           {"voltage", rounded(231 + 3 * m.drift(1200, 5) + 0.4 * m.noise(6), 0.1)},
           {"energy_today", rounded(energy, 0.01)},
           {"temperature", rounded(22 + 9 * m.sun() + 4.5 * power + 0.2 * m.noise(7), 0.01)},
           {"state", std::string(tripped            ? "fault"
                                 : power < possible ? "limited"
-                                : power > 0.05     ? "feeding"
-                                                   : "night")}};
+                                : night            ? "night"
+                                                   : "feeding")}};
 }
 
 struct Town {
@@ -217,6 +228,16 @@ std::vector<SiteDevice> devices() {
   static constexpr std::array<std::string_view, kind_count> kNames{"Cold room", "Pump", "Office", "Roof", "Truck"};
   static constexpr std::array<std::string_view, kind_count> kAreas{"cold chain", "pump station", "offices",
                                                                    "solar field", "fleet"};
+  // Near the towns that the fleet goes between.
+  struct Place {
+    std::string_view name;
+    double latitude;
+    double longitude;
+  };
+  static constexpr std::array<Place, truck> kPlaces{{{"Cold store, Hamburg", 53.50, 9.93},
+                                                     {"Pump station, Hannover", 52.42, 9.64},
+                                                     {"Offices, Berlin", 52.51, 13.33},
+                                                     {"Solar field, Leipzig", 51.25, 12.45}}};
   std::vector<SiteDevice> out;
   for (int kind = 0; kind < kind_count; ++kind) {
     const auto k = static_cast<std::size_t>(kind);
@@ -233,8 +254,9 @@ std::vector<SiteDevice> devices() {
       one.device.demo = true;
       if (kind != truck) {
         const Moment m(static_cast<std::uint64_t>(kind) * 1000 + static_cast<std::uint64_t>(number), 0);
-        one.device.location =
-            registry::Location{52.4 + 0.3 * m.own(90), 13.1 + 0.6 * m.own(91), std::string(kAreas[k])};
+        const Place& place = kPlaces[k];
+        one.device.location = registry::Location{place.latitude + 0.05 * m.own(90), place.longitude + 0.08 * m.own(91),
+                                                 std::string(place.name)};
       }
       out.push_back(std::move(one));
     }
@@ -254,8 +276,11 @@ std::vector<SiteReading> report(const SiteDevice& device, Time time, const Contr
   const Moment m = moment(device, static_cast<double>(time.ns) / 1e9);
   // Out of order for five minutes, each device about once in twelve hours.
   if (m.fault(12 * 3600, 300, 0.8, 99)) return {};
+  // Some trucks pass a tunnel every half hour, one after the other: who watches for ten minutes sees one fall silent
+  // and come back.
+  if (device.kind == truck && device.number <= 6 && m.regular(1800, 150, device.number * 300)) return {};
   switch (device.kind) {
-    case cold_room: return cold_room_report(m, controls);
+    case cold_room: return cold_room_report(m, device.number, controls);
     case pump: return pump_report(m, controls);
     case air: return air_report(m, controls);
     case inverter: return inverter_report(m, controls);

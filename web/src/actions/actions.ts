@@ -5,7 +5,7 @@ import type { IconName } from '@/ui/icons';
 
 /** What actions may touch. The shell provides it. */
 export interface ActionContext {
-  go: (to: '/' | '/connect' | '/login') => void;
+  go: (to: '/' | '/map' | '/connect' | '/login') => void;
   openDevice: (device: string) => void;
   show: (what: 'palette' | 'password' | 'shortcuts') => void;
   setScheme: (scheme: 'light' | 'dark' | 'auto') => void;
@@ -39,6 +39,14 @@ export const actions: Action[] = [
     group: 'go',
     shortcut: 'g o',
     perform: (c) => c.go('/'),
+  },
+  {
+    id: 'map',
+    label: 'Map',
+    icon: 'place',
+    group: 'go',
+    shortcut: 'g m',
+    perform: (c) => c.go('/map'),
   },
   {
     id: 'connect',

@@ -94,6 +94,15 @@ export function Shell() {
               <span className={classes.connectWords}>Connect a device</span>
             </Button>
           )}
+          <Tooltip label="Map">
+            <ActionIcon
+              size="lg"
+              aria-label="Map"
+              renderRoot={(props) => <Link to="/map" activeProps={{ 'data-active': true }} {...props} />}
+            >
+              <Icon name="place" size={17} />
+            </ActionIcon>
+          </Tooltip>
           <Menu position="bottom-end" width={250}>
             <Menu.Target>
               <Tooltip label="Look">

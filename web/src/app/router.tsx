@@ -17,6 +17,7 @@ import {
   connectSearch,
   deviceSearch,
   loginSearch,
+  mapSearch,
   overviewSearch,
   parseSearch,
   stringifySearch,
@@ -77,6 +78,13 @@ const device = createRoute({
   component: lazyRouteComponent(() => import('./pages/DeviceRoute'), 'DeviceRoute'),
 });
 
+const map = createRoute({
+  getParentRoute: () => inside,
+  path: '/map',
+  validateSearch: mapSearch,
+  component: lazyRouteComponent(() => import('./pages/MapRoute'), 'MapRoute'),
+});
+
 const connect = createRoute({
   getParentRoute: () => inside,
   path: '/connect',
@@ -84,7 +92,7 @@ const connect = createRoute({
   component: lazyRouteComponent(() => import('@/features/connect/ConnectPage'), 'ConnectPage'),
 });
 
-const tree = root.addChildren([welcome, login, inside.addChildren([overview, device, connect])]);
+const tree = root.addChildren([welcome, login, inside.addChildren([overview, device, map, connect])]);
 
 export function makeRouter(context: Context, history?: RouterHistory) {
   return createRouter({

@@ -56,5 +56,6 @@ export const deviceSearch = z.object({
 });
 export type DeviceSearch = z.infer<typeof deviceSearch>;
 
+export const mapSearch = z.object({ device: word });
 export const loginSearch = z.object({ next: word });
 export const connectSearch = z.object({ device: word });

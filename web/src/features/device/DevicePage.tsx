@@ -1,8 +1,8 @@
 import { ActionIcon, Button, Loader, Menu, Tabs, Tooltip } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useCallback, useEffect, useMemo, useState } from 'react';
-import { ApiError, api, messageOf, take } from '@/api/client';
+import { type ReactNode, useCallback, useEffect, useMemo, useState } from 'react';
+import { ApiError, api, type Device, messageOf, take } from '@/api/client';
 import { fetchReadings, onePerMetric, patchDeviceInLists, queries } from '@/api/queries';
 import { clock } from '@/lib/clock';
 import { readable, toNumber } from '@/lib/numbers';
@@ -42,11 +42,14 @@ export function DevicePage({
   state,
   onChange,
   onGone,
+  map,
 }: {
   id: string;
   state: DeviceState;
   onChange: (change: DeviceState) => void;
   onGone: () => void;
+  /** Shown below the history, for a device that has a place. */
+  map?: (device: Device) => ReactNode;
 }) {
   const { store } = useLive();
   const client = useQueryClient();
@@ -252,6 +255,8 @@ export function DevicePage({
           />
         </>
       )}
+
+      {(device.location || device.metrics.length > 0) && map?.(device)}
 
       <CommandsPanel device={device} />
 
