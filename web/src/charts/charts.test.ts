@@ -5,6 +5,7 @@ import { DAY, HOUR, MINUTE } from '@/lib/time';
 import { groupByUnit } from './LiveChartView';
 import { type Plane, runs, strokeColumns, visible } from './lines';
 import { seriesColor } from './palette';
+import { valueOf } from './Readout';
 import { GlidingRange, niceRange } from './range';
 import { timeTicks } from './ticks';
 
@@ -166,4 +167,14 @@ it('has a colour for every series, the first ten all different', () => {
   expect(new Set(first).size).toBe(10);
   expect(seriesColor(23, true)).toMatch(/^#[0-9a-f]{6}$/);
   expect(seriesColor(10, false)).not.toBe(seriesColor(0, false));
+});
+
+it('reads a mean and its band in one unit', () => {
+  const row = { color: '', label: 'disk read', unit: 'B/s' };
+  expect(valueOf({ ...row, value: 423_000, low: 0, high: 1_800_000 })).toBe('0.42 MB/s  (0 – 1.8 MB/s)');
+  expect(valueOf({ ...row, value: 423_000 })).toBe('423 kB/s');
+  expect(valueOf({ ...row, unit: 'B', value: 73.01e9, low: 72.98e9, high: 73.1e9 })).toBe(
+    '73 GB  (73 – 73.1 GB)',
+  );
+  expect(valueOf({ ...row, unit: '%', value: 9.16, low: 9.14, high: 9.17 })).toBe('9.16 %  (9.14 – 9.17 %)');
 });
