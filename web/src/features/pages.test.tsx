@@ -210,6 +210,35 @@ describe('overview', () => {
     );
   });
 
+  it('shows the units of a device that the list has not come to', async () => {
+    const app = openApp('/', {
+      'GET /api/v1/devices': () => ({
+        body: { devices: [device('a'), device('b')], next: 'more', total: 300 },
+      }),
+      'GET /api/v1/devices/this-machine': () => ({
+        body: device('this-machine', {
+          metrics: [
+            { name: 'cpu', type: 'double', unit: '%' },
+            { name: 'disk', type: 'double', unit: '%' },
+            { name: 'temperature', type: 'double', unit: '°C' },
+            { name: 'disk_read', type: 'double', unit: 'B/s' },
+            { name: 'disk_free', type: 'double', unit: 'B' },
+          ],
+        }),
+      }),
+    });
+    const entry = await screen.findByRole('button', { name: /disk free/ }, find);
+    expect(entry).toHaveAttribute('aria-pressed', 'false');
+    app.socket.accept();
+    const { id } = app.socket.subscription({ devices: ['this-machine'] })!;
+    app.socket.say({
+      op: 'data',
+      id,
+      data: [{ device: 'this-machine', metrics: { disk_free: [[Date.now(), 71.1e9]] } }],
+    });
+    await waitFor(() => expect(entry).toHaveTextContent('disk free71.1GB'), find);
+  });
+
   it('draws what came before, also when the live connection took its time', async () => {
     const app = openApp('/', {
       'GET /api/v1/query': ({ query }) => {

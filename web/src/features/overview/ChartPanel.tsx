@@ -147,6 +147,11 @@ export function ChartPanel({
     (from) => fill(selectionKey, Math.max(from - 1000, clock.now() - milliseconds)),
   );
 
+  // The legend shows what is not drawn, too, and the list may not have come to this device: its own word counts.
+  useMemo(() => {
+    for (const d of devices) for (const m of d.metrics) store.series(d.device, m.name).unit = m.unit;
+  }, [devices, store]);
+
   const traces = useMemo<LiveTrace[]>(
     () =>
       devices.flatMap((d, i) =>
@@ -154,7 +159,6 @@ export function ChartPanel({
           .filter((m) => shown.includes(m.name))
           .map((m) => {
             const series = store.series(d.device, m.name);
-            series.unit = m.unit;
             return {
               key: `${d.device}\u0000${m.name}`,
               label: single
