@@ -3,7 +3,7 @@ import { onFrame } from '@/lib/frameLoop';
 import type { Ring } from '@/lib/ring';
 import { MINUTE, SECOND } from '@/lib/time';
 import { resolveView, type View } from '@/lib/window';
-import { groupByUnit } from './LiveChartView';
+import { groupByUnit, withData } from './LiveChartView';
 import { bound, dot, drawSamples, type Plane, type Samples, visible } from './lines';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
@@ -56,6 +56,7 @@ export class HistoryChartView {
   private last = 0;
   private lastDrawn = 0;
   private drawnState = '';
+  private builtUnits = '';
   private hover: { pane: Pane; left: number } | null = null;
   onZoom: (from: number, to: number) => void = () => {};
   onZoomOut: () => void = () => {};
@@ -121,7 +122,8 @@ export class HistoryChartView {
   private build(): void {
     this.clear();
     if (this.width === 0) return;
-    const groups = groupByUnit([...this.traces.values()], 6);
+    const groups = this.groups();
+    this.builtUnits = this.unitsOf(groups);
     this.panes = groups.map(({ unit, traces }, index) => {
       const element = document.createElement('div');
       element.className = 'chart-pane';
@@ -152,12 +154,29 @@ export class HistoryChartView {
     if (this.panes[0]) this.onWidth(this.panes[0].pane.plotWidth);
   }
 
+  /** Panes of units without any reading are left out. */
+  private groups(): { unit: string | null; traces: HistoryTrace[] }[] {
+    const all = [...this.traces.values()];
+    const units = new Set(
+      withData(all, (t) => Boolean(t.samples?.times.length || t.ring?.length)).map((t) => t.unit),
+    );
+    return groupByUnit(
+      all.filter((t) => units.has(t.unit)),
+      6,
+    );
+  }
+
+  private unitsOf(groups: { unit: string | null; traces: HistoryTrace[] }[]): string {
+    return groups.map((g) => `${g.unit} ${g.traces.length}`).join('|');
+  }
+
   private heightOf(index: number): number {
     return this.paneHeight + (index === this.panes.length - 1 ? TIME_AXIS_HEIGHT : 0);
   }
 
   private frame(now: number): void {
     if (this.panes.length === 0) return;
+    if (this.unitsOf(this.groups()) !== this.builtUnits) this.build();
     const { from, to } = resolveView(this.view, this.clock.now());
     // A day's view moves a pixel in a minute: no need to draw it sixty times a second.
     const pixel = (to - from) / this.panes[0]!.pane.plotWidth;

@@ -48,6 +48,14 @@ export function groupByUnit<T extends { unit: string | null }>(
   return [...list.slice(0, most - 1), { unit: null, traces: list.slice(most - 1).flatMap((g) => g.traces) }];
 }
 
+/** Those with something to draw; all where none has, for an empty plane still shows that time goes on. */
+export function withData<T>(traces: T[], has: (trace: T) => boolean): T[] {
+  const full = traces.filter(has);
+  return full.length ? full : traces;
+}
+
+const hasReadings = ({ ring }: LiveTrace) => ring.length > 0;
+
 /** A chart whose time axis moves on every frame. One pane for each unit, under one clock. */
 export class LiveChartView {
   private panes: PaneState[] = [];
@@ -64,6 +72,8 @@ export class LiveChartView {
   private drawnTo = Number.NEGATIVE_INFINITY;
   private drawnSeen = -1;
   private dirty = true;
+  /** The units that have panes: a sensor that this machine lacks takes no room. */
+  private builtUnits = '';
   private hover: { pane: Pane; left: number; top: number } | null = null;
   /** Milliseconds that the last frame's drawing took; for measuring. */
   frameCost = 0;
@@ -132,7 +142,8 @@ export class LiveChartView {
       this.panes = [];
       return;
     }
-    const groups = groupByUnit(this.traces);
+    const groups = this.groups();
+    this.builtUnits = this.unitsOf(groups);
     this.panes = groups.map(({ unit, traces }, index) => {
       const element = document.createElement('div');
       element.className = 'chart-pane';
@@ -156,6 +167,16 @@ export class LiveChartView {
     });
   }
 
+  /** Panes of units without any reading are left out; a trace that is only late joins its unit's pane. */
+  private groups(): { unit: string | null; traces: LiveTrace[] }[] {
+    const units = new Set(withData(this.traces, hasReadings).map((t) => t.unit));
+    return groupByUnit(this.traces.filter((t) => units.has(t.unit)));
+  }
+
+  private unitsOf(groups: { unit: string | null; traces: LiveTrace[] }[]): string {
+    return groups.map((g) => `${g.unit} ${g.traces.length}`).join('|');
+  }
+
   private heightOf(index: number, count: number): number {
     const each = Math.floor((this.height - TIME_AXIS_HEIGHT - (count - 1) * 2) / Math.max(1, count));
     return Math.max(56, each) + (index === count - 1 ? TIME_AXIS_HEIGHT : 0);
@@ -170,6 +191,7 @@ export class LiveChartView {
 
   private frame(now: number): void {
     if (this.panes.length === 0 || this.width === 0) return;
+    if (this.unitsOf(this.groups()) !== this.builtUnits) this.build();
     const begun = performance.now();
     const elapsed = Math.min(250, now - this.last);
     this.last = now;

@@ -14,7 +14,7 @@ export interface ReadoutRow {
 const MOST = 8;
 
 /** The mean and, of a window, its least and greatest: all in one unit, or they could not be compared. */
-export function valueOf({ value, unit, low, high }: ReadoutRow): string {
+export function readoutValue({ value, unit, low, high }: ReadoutRow): string {
   const withUnit = (text: string, of: string) => (of ? `${text} ${of}` : text);
   if (low === undefined || high === undefined || !(high > low)) {
     const shown = formatValue(value, unit);
@@ -48,7 +48,7 @@ export class Readout {
       const label = document.createElement('span');
       label.textContent = row.label;
       const value = document.createElement('b');
-      value.textContent = valueOf(row);
+      value.textContent = readoutValue(row);
       line.append(swatch, label, value);
       box.append(line);
     }

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { Columns } from '@/lib/columns';
 import { Ring } from '@/lib/ring';
 import { DAY, HOUR, MINUTE } from '@/lib/time';
-import { groupByUnit } from './LiveChartView';
+import { groupByUnit, withData } from './LiveChartView';
 import { type Plane, runs, strokeColumns, visible } from './lines';
 import { seriesColor } from './palette';
-import { valueOf } from './Readout';
+import { readoutValue } from './Readout';
 import { GlidingRange, niceRange } from './range';
 import { timeTicks } from './ticks';
 
@@ -171,10 +171,18 @@ it('has a colour for every series, the first ten all different', () => {
 
 it('reads a mean and its band in one unit', () => {
   const row = { color: '', label: 'disk read', unit: 'B/s' };
-  expect(valueOf({ ...row, value: 423_000, low: 0, high: 1_800_000 })).toBe('0.42 MB/s  (0 – 1.8 MB/s)');
-  expect(valueOf({ ...row, value: 423_000 })).toBe('423 kB/s');
-  expect(valueOf({ ...row, unit: 'B', value: 73.01e9, low: 72.98e9, high: 73.1e9 })).toBe(
+  expect(readoutValue({ ...row, value: 423_000, low: 0, high: 1_800_000 })).toBe('0.42 MB/s  (0 – 1.8 MB/s)');
+  expect(readoutValue({ ...row, value: 423_000 })).toBe('423 kB/s');
+  expect(readoutValue({ ...row, unit: 'B', value: 73.01e9, low: 72.98e9, high: 73.1e9 })).toBe(
     '73 GB  (73 – 73.1 GB)',
   );
-  expect(valueOf({ ...row, unit: '%', value: 9.16, low: 9.14, high: 9.17 })).toBe('9.16 %  (9.14 – 9.17 %)');
+  expect(readoutValue({ ...row, unit: '%', value: 9.16, low: 9.14, high: 9.17 })).toBe(
+    '9.16 %  (9.14 – 9.17 %)',
+  );
+});
+
+it('leaves out what has nothing to draw, unless nothing has', () => {
+  const traces = [{ n: 3 }, { n: 0 }, { n: 1 }];
+  expect(withData(traces, (t) => t.n > 0)).toEqual([{ n: 3 }, { n: 1 }]);
+  expect(withData([{ n: 0 }], (t) => t.n > 0)).toEqual([{ n: 0 }]);
 });
