@@ -499,6 +499,20 @@ describe('device', () => {
     expect(screen.queryByText('Cancel')).toBeNull();
   });
 
+  it('waits with words, and offers to ask again', async () => {
+    let calls = 0;
+    openApp('/devices/slow', {
+      'GET /api/v1/devices/slow': () => {
+        calls += 1;
+        return { body: device('slow'), after: calls === 1 ? 60_000 : 0 };
+      },
+    });
+    expect(await screen.findByText('Loading slow …', undefined, find)).toBeInTheDocument();
+    expect(await screen.findByText('The server does not answer yet.', undefined, find)).toBeInTheDocument();
+    fireEvent.click(screen.getByRole('button', { name: 'Try again' }));
+    expect(await screen.findByRole('heading', { name: 'slow' }, find)).toBeInTheDocument();
+  });
+
   it('says when there is no such device', async () => {
     openApp('/devices/nobody', {
       'GET /api/v1/devices/nobody': () => fail(404, 'not_found', 'no device "nobody"'),
@@ -616,6 +630,27 @@ describe('the frame', () => {
     expect(within(bar).getByText('v1.2.3')).toBeInTheDocument();
     await app.user.click(within(bar).getByRole('button', { name: 'Now' }));
     await waitFor(() => expect(within(bar).getByRole('status')).toHaveTextContent('Connecting'));
+  });
+
+  it('leaves nothing looking live while the server is not heard, and is itself again afterwards', async () => {
+    const app = openApp('/');
+    const row = (await screen.findByRole('link', { name: 'Feed pump' }, find)).closest(
+      '[role=row]',
+    ) as HTMLElement;
+    app.socket.accept();
+    expect(await within(row).findByText('Online')).toBeInTheDocument();
+    expect(screen.queryByText('Connection lost')).toBeNull();
+    app.socket.drop();
+    const banner = (await screen.findByText('Connection lost', undefined, find)).closest('[role=alert]')!;
+    expect(banner).toHaveTextContent(/since \d\d:\d\d:\d\d .*Trying again in 1 s/);
+    expect(within(row).getByText('Was online')).toBeInTheDocument();
+    expect(screen.queryByText(/readings\/s/)).toBeNull();
+    const asked = app.called('GET /api/v1/devices').length;
+    await app.user.click(within(banner as HTMLElement).getByRole('button', { name: 'Try now' }));
+    app.socket.accept();
+    await waitFor(() => expect(screen.queryByText('Connection lost')).toBeNull());
+    expect(within(row).getByText('Online')).toBeInTheDocument();
+    await waitFor(() => expect(app.called('GET /api/v1/devices').length).toBeGreaterThan(asked), find);
   });
 
   it('finds devices and commands by keyboard', async () => {

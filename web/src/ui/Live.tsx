@@ -4,6 +4,7 @@ import { onFrame } from '@/lib/frameLoop';
 import { formatValue, type Value } from '@/lib/numbers';
 import { formatAge, formatMoment } from '@/lib/time';
 import classes from './Live.module.css';
+import { useLost } from './lost';
 
 interface Reading {
   value: Value | null;
@@ -22,6 +23,7 @@ export function LiveValue({
   size?: 'lg';
 }) {
   const root = useRef<HTMLSpanElement>(null);
+  const lost = useLost();
   useEffect(() => {
     // Held here, for React lets go of the ref before it runs the clean-up.
     const element = root.current!;
@@ -33,11 +35,13 @@ export function LiveValue({
       if (shown.text !== shownText) text.textContent = shownText = shown.text;
       if (shown.unit !== shownUnit) unit.textContent = shownUnit = shown.unit;
       const stale = !(clock.now() - source.time < staleAfter());
-      element.toggleAttribute('data-stale', stale);
+      element.toggleAttribute('data-stale', stale || lost);
+      // Beside many values there is no room for their age.
+      element.title = lost && !Number.isNaN(source.time) ? formatAge(clock.now() - source.time) : '';
     };
     draw();
     return onFrame(draw, 200);
-  }, [source, staleAfter]);
+  }, [source, staleAfter, lost]);
   return (
     <span ref={root} className={classes.value} data-size={size}>
       <b />

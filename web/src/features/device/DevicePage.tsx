@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Loader, Menu, Tabs, Tooltip } from '@mantine/core';
+import { ActionIcon, Button, Menu, Tabs, Tooltip } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useState } from 'react';
@@ -15,6 +15,7 @@ import { Age } from '@/ui/Live';
 import { Notice } from '@/ui/Notice';
 import { StateDot } from '@/ui/StateDot';
 import { toast } from '@/ui/toasts';
+import { Waiting } from '@/ui/Waiting';
 import { CommandsPanel } from './CommandsPanel';
 import { CredentialsTab } from './CredentialsTab';
 import classes from './DevicePage.module.css';
@@ -143,6 +144,11 @@ export function DevicePage({
       <div className={classes.empty}>
         <h1>{gone ? texts.gone(id) : messageOf(query.error)}</h1>
         {gone && <p>{texts.goneHelp}</p>}
+        {!gone && (
+          <Button variant="default" loading={query.isFetching} onClick={() => query.refetch()}>
+            {texts.retry}
+          </Button>
+        )}
         <Link to="/">{texts.back}</Link>
       </div>
     );
@@ -150,7 +156,10 @@ export function DevicePage({
   if (!device) {
     return (
       <div className={classes.empty}>
-        <Loader size="sm" aria-label={texts.loading} />
+        <Waiting
+          label={texts.loadingDevice(id)}
+          onRetry={() => client.resetQueries({ queryKey: queries.device(id).queryKey, exact: true })}
+        />
       </div>
     );
   }

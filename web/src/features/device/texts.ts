@@ -29,6 +29,7 @@ export const texts = {
   resolution: (w: string) => `${w} windows: line is the mean, band from least to greatest`,
   raw: 'every reading',
   loading: 'Loading …',
+  loadingDevice: (id: string) => `Loading ${id} …`,
   failed: 'The history could not be loaded.',
   retry: 'Try again',
   empty: 'No readings in this range.',

@@ -1,4 +1,4 @@
-import { Button, Loader } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { createColumnHelper, tableFeatures, useTable } from '@tanstack/react-table';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useEffect, useMemo, useRef, useState } from 'react';
@@ -7,6 +7,7 @@ import { fetchReadings, onePerMetric } from '@/api/queries';
 import { clock } from '@/lib/clock';
 import { toNumber } from '@/lib/numbers';
 import { useLive, useWatch } from '@/live/live';
+import { Waiting } from '@/ui/Waiting';
 import classes from './DeviceList.module.css';
 import { DeviceRow, metricsToShow } from './DeviceRow';
 import { texts } from './texts';
@@ -155,7 +156,7 @@ export function DeviceList({
   if (list.isLoading) {
     return (
       <div className={classes.empty}>
-        <Loader size="sm" aria-label={texts.loading} />
+        <Waiting label={texts.loading} onRetry={list.retry} />
       </div>
     );
   }

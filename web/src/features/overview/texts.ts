@@ -13,7 +13,7 @@ export const texts = {
   columns: { name: 'Device', readings: 'Last readings', trend: '3 min', seen: 'Last seen' },
   none: 'No device matches.',
   noneAtAll: 'No devices yet.',
-  loading: 'Loading devices',
+  loading: 'Loading devices …',
   more: 'Loading more …',
   failed: 'The devices could not be loaded.',
   retry: 'Try again',
