@@ -69,6 +69,15 @@ export function Shell() {
   );
   useShortcuts(context);
   const close = () => show(null);
+  useEffect(() => {
+    // Fetched ahead: a link must lead somewhere also while the server cannot give the page's code.
+    for (const page of [
+      import('./pages/OverviewRoute'),
+      import('./pages/DeviceRoute'),
+      import('@/features/connect/ConnectPage'),
+    ])
+      page.catch(() => {}); // the link itself asks again, and says so where it fails
+  }, []);
   const lostSince = useLostSince();
   const wasLost = useRef(false);
   useEffect(() => {
