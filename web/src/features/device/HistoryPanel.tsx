@@ -28,6 +28,7 @@ import { toast } from '@/ui/toasts';
 import classes from './HistoryPanel.module.css';
 import { fetchHistory, toSamples, toTable } from './history';
 import { texts } from './texts';
+import { DEFAULT_SPAN } from './view';
 
 const localInput = (ms: number) =>
   new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
@@ -161,6 +162,14 @@ export function HistoryPanel({
     before.current.push(view);
     onView(next);
   };
+  /** To the view before the first zoom; where there was none, to one that moves with now. */
+  const reset = () => {
+    const first = before.current.find((v) => v.kind === 'tail');
+    before.current = [];
+    if (first) onView(first);
+    else if (view.kind === 'fixed') onView({ kind: 'tail', span: DEFAULT_SPAN });
+    else onView(zoomOut(view, clock.now()));
+  };
   const back = () => onView(before.current.pop() ?? zoomOut(view, clock.now()));
   const preset = view.kind === 'tail' ? PRESETS.find((p) => p.span === view.span) : undefined;
   const empty = history.data && !history.isFetching && history.data.series.length === 0;
@@ -208,7 +217,10 @@ export function HistoryPanel({
             aria-label={texts.range}
             size="xs"
             value={preset?.label ?? ''}
-            onChange={(label) => change({ kind: 'tail', span: PRESETS.find((p) => p.label === label)!.span })}
+            onChange={(label) => {
+              before.current = [];
+              onView({ kind: 'tail', span: PRESETS.find((p) => p.label === label)!.span });
+            }}
             data={PRESETS.map((p) => p.label)}
           />
           <CustomRange view={view} onChange={change} />
@@ -241,7 +253,7 @@ export function HistoryPanel({
           view={view}
           paneHeight={traces.length > 0 && new Set(traces.map((t) => t.unit)).size > 2 ? 128 : 190}
           onZoom={(from, to) => change(zoomTo({ from, to }, clock.now()))}
-          onZoomOut={back}
+          onZoomOut={reset}
           onWidth={setWidth}
           label={`${texts.history} of ${traces.map((t) => t.label).join(', ')}`}
         />

@@ -23,7 +23,7 @@ export const texts = {
   apply: 'Show',
   badRange: 'The end must come after the beginning.',
   zoomOut: 'Zoom out',
-  hint: 'Drag to zoom in, double click to zoom out',
+  hint: 'Drag: select · Wheel: zoom · Shift+drag: move · Double click: reset',
   toNow: 'Follow now',
   live: 'moves with now',
   resolution: (w: string) => `${w} windows: line is the mean, band from least to greatest`,

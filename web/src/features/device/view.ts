@@ -1,7 +1,7 @@
 import { parseDuration, toDuration } from '@/lib/time';
 import type { View } from '@/lib/window';
 
-const DEFAULT_SPAN = 3_600_000;
+export const DEFAULT_SPAN = 3_600_000;
 
 /** A view as it stands in the address: `span=1h`, or `from` and `to` in ms. */
 export function viewFromSearch(search: {
