@@ -1,6 +1,7 @@
 import type { Clock } from '@/lib/clock';
 import { Columns } from '@/lib/columns';
 import { onFrame } from '@/lib/frameLoop';
+import { isCoordinate } from '@/lib/numbers';
 import type { Ring } from '@/lib/ring';
 import { dot, type Plane, strokeColumns } from './lines';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
@@ -36,14 +37,20 @@ const MOST_PANES = 4;
 
 let nextKey = 0;
 
+/** Latitude and longitude have one unit and nothing in common: on one axis both would be flat. */
+function paneOf({ unit, key = '' }: { unit: string | null; key?: string }): string {
+  const metric = key.split('\u0000').at(-1)!;
+  return isCoordinate(metric) ? `${unit}\u0000${metric}` : String(unit);
+}
+
 /** Groups traces by unit, most first; the rest share the last pane. */
-export function groupByUnit<T extends { unit: string | null }>(
+export function groupByUnit<T extends { unit: string | null; key?: string }>(
   traces: T[],
   most = MOST_PANES,
 ): { unit: string | null; traces: T[] }[] {
-  const groups = new Map<string | null, T[]>();
-  for (const trace of traces) groups.set(trace.unit, [...(groups.get(trace.unit) ?? []), trace]);
-  const list = [...groups].map(([unit, members]) => ({ unit, traces: members }));
+  const groups = new Map<string, T[]>();
+  for (const trace of traces) groups.set(paneOf(trace), [...(groups.get(paneOf(trace)) ?? []), trace]);
+  const list = [...groups.values()].map((members) => ({ unit: members[0]!.unit, traces: members }));
   if (list.length <= most) return list;
   return [...list.slice(0, most - 1), { unit: null, traces: list.slice(most - 1).flatMap((g) => g.traces) }];
 }

@@ -186,3 +186,13 @@ it('leaves out what has nothing to draw, unless nothing has', () => {
   expect(withData(traces, (t) => t.n > 0)).toEqual([{ n: 3 }, { n: 1 }]);
   expect(withData([{ n: 0 }], (t) => t.n > 0)).toEqual([{ n: 0 }]);
 });
+
+it('gives latitude and longitude an axis each', () => {
+  const traces = ['a\u0000lat', 'a\u0000lon', 'b\u0000lat', 'a\u0000tilt'].map((key) => ({ key, unit: '°' }));
+  expect(groupByUnit(traces).map((g) => g.traces.map((t) => t.key.at(-1)))).toEqual([
+    ['t', 't'],
+    ['n'],
+    ['t'],
+  ]);
+  expect(groupByUnit(traces).map((g) => g.traces.length)).toEqual([2, 1, 1]);
+});

@@ -530,7 +530,7 @@ describe('device', () => {
             {
               id: '1',
               time: '2026-01-01T00:00:00Z',
-              received_at: '2026-01-01T00:00:00Z',
+              received_at: '2026-01-02T12:34:56Z',
               device: 'pump-1',
               metric: 'temperature',
               value: 412,
@@ -545,6 +545,11 @@ describe('device', () => {
     });
     const row = (await screen.findByText('out of range', undefined, find)).closest('tr')!;
     expect(row).toHaveTextContent('412');
+    // First when it came, then what time it claims.
+    const cells = within(row).getAllByRole('cell');
+    expect(cells[0]).toHaveTextContent('2 Jan 2026');
+    expect(cells[1]).toHaveTextContent(/1 Jan 2026|31 Dec 2025/);
+    expect(screen.queryByText(/rule of the profile/)).toBeNull();
     expect(row).toHaveTextContent('allowed are -40 to 150');
   });
 });

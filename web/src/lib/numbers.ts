@@ -33,6 +33,21 @@ export interface Shown {
   unit: string;
 }
 
+/** Is this a place on the globe? A tenth of a degree is eleven kilometres, so it is shown to a metre. */
+export function isCoordinate(metric: string): boolean {
+  return /(^|_)(lat|latitude|lon|lng|longitude)$/i.test(metric);
+}
+
+/** Where there is room for one value: up to six significant digits, and places to a metre. */
+export function formatFully(value: Value | null | undefined, unit?: string | null, metric = ''): Shown {
+  if (typeof value !== 'number' || !Number.isFinite(value) || isBytes(unit)) return formatValue(value, unit);
+  if (isCoordinate(metric)) return { text: format(5, 5).format(value), unit: unit ?? '' };
+  const size = Math.abs(value);
+  if (Number.isInteger(value) || size >= 1e9 || size < 1e-4) return formatValue(value, unit);
+  const digits = Math.max(0, 5 - Math.floor(Math.log10(size)));
+  return { text: format(0, Math.min(9, digits)).format(value), unit: unit ?? '' };
+}
+
 /** Bytes climb to kB, MB, …; very large and very small numbers go to powers of ten; all else keeps its unit. */
 export function formatValue(value: Value | null | undefined, unit?: string | null): Shown {
   if (value === null || value === undefined) return { text: '–', unit: '' };

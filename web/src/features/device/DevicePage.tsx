@@ -5,7 +5,7 @@ import { useCallback, useEffect, useMemo, useState } from 'react';
 import { ApiError, api, messageOf, take } from '@/api/client';
 import { fetchReadings, onePerMetric, patchDeviceInLists, queries } from '@/api/queries';
 import { clock } from '@/lib/clock';
-import { readable, toNumber } from '@/lib/numbers';
+import { isCoordinate, readable, toNumber } from '@/lib/numbers';
 import { parseTime } from '@/lib/time';
 import type { View } from '@/lib/window';
 import { useDeviceStatus, useLive, useWatch } from '@/live/live';
@@ -114,7 +114,7 @@ export function DevicePage({
     const kept = state.m?.filter((m) => drawable.includes(m)) ?? [];
     if (kept.length) return kept;
     const numbers = (device?.metrics ?? [])
-      .filter((m) => m.type !== 'string' && m.type !== 'bool')
+      .filter((m) => m.type !== 'string' && m.type !== 'bool' && !isCoordinate(m.name))
       .map((m) => m.name);
     return (numbers.length ? numbers : drawable).slice(0, MOST_AT_FIRST);
   }, [state.m, drawable, device?.metrics]);

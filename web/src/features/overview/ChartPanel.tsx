@@ -7,7 +7,7 @@ import { LiveChart } from '@/charts/LiveChart';
 import type { LiveTrace } from '@/charts/LiveChartView';
 import { seriesColor } from '@/charts/palette';
 import { clock } from '@/lib/clock';
-import { readable, toNumber } from '@/lib/numbers';
+import { isCoordinate, readable, toNumber } from '@/lib/numbers';
 import { chooseWindow } from '@/lib/window';
 import { gapOf } from '@/live/LiveStore';
 import { useLive, useWatch } from '@/live/live';
@@ -49,6 +49,9 @@ export function metricsOnChart(
 ): string[] {
   const kept = picked?.filter((m) => available.includes(m)) ?? [];
   if (kept.length) return kept;
+  const curves = available.filter((m) => !isCoordinate(m));
+  if (curves.length > 0 && curves.length < available.length)
+    return metricsOnChart(curves, undefined, deviceCount, unitOf);
   if (deviceCount !== 1) return available.slice(0, 1);
   const units = [...new Set(available.map(unitOf))];
   const chosen = units.sort((a, b) => rankOfUnit(a) - rankOfUnit(b)).slice(0, MOST_UNITS);
