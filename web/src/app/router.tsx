@@ -84,7 +84,10 @@ const connect = createRoute({
   component: lazyRouteComponent(() => import('@/features/connect/ConnectPage'), 'ConnectPage'),
 });
 
-const tree = root.addChildren([welcome, login, inside.addChildren([overview, device, connect])]);
+/** An address that names nothing, in the frame of the app: its search and its links lead on. */
+const nothing = createRoute({ getParentRoute: () => inside, path: '$', component: NotFoundPage });
+
+const tree = root.addChildren([welcome, login, inside.addChildren([overview, device, connect, nothing])]);
 
 export function makeRouter(context: Context, history?: RouterHistory) {
   return createRouter({
