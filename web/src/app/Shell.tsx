@@ -115,8 +115,8 @@ export function Shell() {
             )}
             <Menu position="bottom-end" width={250}>
               <Menu.Target>
-                <Tooltip label="Look">
-                  <ActionIcon aria-label="Look" size="lg">
+                <Tooltip label="Appearance">
+                  <ActionIcon aria-label="Appearance" size="lg">
                     <Icon name={dark ? 'moon' : 'sun'} size={17} />
                   </ActionIcon>
                 </Tooltip>

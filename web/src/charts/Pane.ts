@@ -99,7 +99,7 @@ export class Pane {
             (u, splits, __, ___, step) =>
               // The unit stands at the top; a label would run into it.
               splits.map((v) =>
-                this.empty || u.valToPos(v, 'y') < 7 ? '' : formatTickValue(v, step, options.unit),
+                this.empty || u.valToPos(v, 'y') < 14 ? '' : formatTickValue(v, step, options.unit),
               ),
             {
               size: VALUE_AXIS_WIDTH,

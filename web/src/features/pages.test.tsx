@@ -46,7 +46,7 @@ describe('the way in', () => {
     const password = await screen.findByLabelText('Password', undefined, find);
     await app.user.type(password, 'wrong{Enter}');
     expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent(
-      'user name or password is wrong',
+      'User name or password is wrong',
     );
     await app.user.type(password, 'right{Enter}');
     expect(await screen.findByRole('heading', { name: 'Feed pump' }, find)).toBeInTheDocument();
@@ -87,7 +87,7 @@ describe('the way in', () => {
     openApp('/welcome#token=old', {
       'POST /api/v1/auth/link': () => fail(401, 'unauthenticated', 'this link was used already'),
     });
-    expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent('this link was used already');
+    expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent('This link was used already');
     expect(screen.getByRole('link', { name: 'Log in' })).toHaveAttribute('href', '/login');
   });
 
@@ -237,6 +237,18 @@ describe('overview', () => {
       data: [{ device: 'this-machine', metrics: { disk_free: [[Date.now(), 71.1e9]] } }],
     });
     await waitFor(() => expect(entry).toHaveTextContent('disk free71.1GB'), find);
+  });
+
+  it('has words for an installation without devices', async () => {
+    openApp('/', {
+      'GET /api/v1/devices': () => ({ body: { devices: [], next: null, total: 0 } }),
+    });
+    expect(await screen.findByText(/No devices yet/, undefined, find)).toBeInTheDocument();
+    expect(screen.queryByText('No device matches.')).toBeNull();
+    expect(screen.getByRole('link', { name: /Connect a device.*first reading/ })).toHaveAttribute(
+      'href',
+      '/connect',
+    );
   });
 
   it('draws what came before, also when the live connection took its time', async () => {
@@ -619,11 +631,18 @@ describe('connect', () => {
     expect(screen.getByText(/Without/)).toBeInTheDocument();
     expect(screen.getByRole('button', { name: 'Get the line to copy' })).toBeDisabled();
     await app.user.type(name, '{Backspace}{Backspace}{Enter}');
-    expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent('no more than 50 devices');
+    expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent('No more than 50 devices');
   });
 });
 
 describe('the frame', () => {
+  it('stays where an address names nothing', async () => {
+    openApp('/nowhere/at/all');
+    expect(await screen.findByRole('heading', { name: 'There is nothing here' }, find)).toBeInTheDocument();
+    expect(screen.getByRole('contentinfo')).toBeInTheDocument();
+    expect(screen.getByRole('button', { name: 'Appearance' })).toBeInTheDocument();
+  });
+
   it('says how the live connection is', async () => {
     const app = openApp('/');
     await screen.findByRole('heading', { name: 'Devices' }, find);

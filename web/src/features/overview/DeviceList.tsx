@@ -90,8 +90,10 @@ export function DeviceList({
   charted,
   colorOf,
   onToggle,
+  filtered,
 }: {
   list: DeviceListState;
+  filtered: boolean;
   scroller: RefObject<HTMLElement | null>;
   phone: boolean;
   charted: string[];
@@ -205,7 +207,7 @@ export function DeviceList({
           {texts.more}
         </p>
       )}
-      {rows.length === 0 && <p className={classes.empty}>{texts.none}</p>}
+      {rows.length === 0 && <p className={classes.empty}>{filtered ? texts.none : texts.noneAtAll}</p>}
     </div>
   );
 }

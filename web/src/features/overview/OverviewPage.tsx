@@ -80,7 +80,12 @@ export function OverviewPage({
 
   const alone = list.total <= 1 && !filtered && !list.isLoading;
   return (
-    <div className={classes.page} ref={page} data-wide={wide || undefined}>
+    <div
+      className={classes.page}
+      ref={page}
+      data-wide={wide || undefined}
+      data-empty={(alone && list.total === 0) || undefined}
+    >
       {banner && <div className={classes.banner}>{banner}</div>}
       <div className={classes.chart}>
         <ChartPanel
@@ -106,6 +111,7 @@ export function OverviewPage({
         <div className={classes.rows} ref={side}>
           <DeviceList
             list={list}
+            filtered={filtered}
             scroller={wide ? side : page}
             phone={room > 0 ? room <= NARROW_LIST : !wide}
             charted={charted}
