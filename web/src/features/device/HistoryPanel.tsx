@@ -28,16 +28,19 @@ import { toast } from '@/ui/toasts';
 import classes from './HistoryPanel.module.css';
 import { fetchHistory, toSamples, toTable } from './history';
 import { texts } from './texts';
-import { DEFAULT_SPAN } from './view';
+import { DEFAULT_SPAN, parseLocal } from './view';
 
 const localInput = (ms: number) =>
-  new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+  new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ');
 
 function CustomRange({ view, onChange }: { view: View; onChange: (view: View) => void }) {
   const [opened, open] = useState(false);
   const [from, setFrom] = useState('');
   const [to, setTo] = useState('');
-  const bad = from !== '' && to !== '' && !(Date.parse(to) > Date.parse(from));
+  const begin = parseLocal(from);
+  const end = parseLocal(to);
+  const unread = (text: string, time: number) => (text !== '' && Number.isNaN(time) ? texts.badMoment : null);
+  const bad = !(end > begin);
   return (
     <Popover opened={opened} onChange={open} position="bottom-end" trapFocus returnFocus>
       <Popover.Target>
@@ -60,26 +63,25 @@ function CustomRange({ view, onChange }: { view: View; onChange: (view: View) =>
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            if (bad || !from || !to) return;
-            onChange({ kind: 'fixed', from: Date.parse(from), to: Date.parse(to) });
+            if (bad) return;
+            onChange({ kind: 'fixed', from: begin, to: end });
             open(false);
           }}
         >
           <Stack gap="xs">
             <TextInput
-              type="datetime-local"
-              step={1}
+              placeholder={texts.momentExample}
               label={texts.from}
               value={from}
               onChange={(e) => setFrom(e.currentTarget.value)}
+              error={unread(from, begin)}
             />
             <TextInput
-              type="datetime-local"
-              step={1}
+              placeholder={texts.momentExample}
               label={texts.to}
               value={to}
               onChange={(e) => setTo(e.currentTarget.value)}
-              error={bad ? texts.badRange : null}
+              error={unread(to, end) ?? (end <= begin ? texts.badRange : null)}
             />
             <Button type="submit" disabled={bad}>
               {texts.apply}

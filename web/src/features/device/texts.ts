@@ -21,6 +21,8 @@ export const texts = {
   from: 'From',
   to: 'To',
   apply: 'Show',
+  momentExample: '2026-11-21 14:03:27',
+  badMoment: 'Write it like 2026-11-21 14:03:27; the time may be left out.',
   badRange: 'The end must come after the beginning.',
   zoomOut: 'Zoom out',
   hint: 'Drag: select · Wheel: zoom · Shift+drag: move · Double click: reset',
