@@ -669,6 +669,7 @@ describe('the frame', () => {
     expect(banner).toHaveTextContent(/since \d\d:\d\d:\d\d .*Trying again in 1 s/);
     expect(within(row).getByText('Was online')).toBeInTheDocument();
     expect(screen.queryByText(/readings\/s/)).toBeNull();
+    expect(screen.getByRole('contentinfo')).not.toHaveTextContent('up 1 min');
     const asked = app.called('GET /api/v1/devices').length;
     await app.user.click(within(banner as HTMLElement).getByRole('button', { name: 'Try now' }));
     app.socket.accept();

@@ -76,7 +76,7 @@ export function StatusBar() {
           texts.unknown
         ) : system ? (
           <>
-            {texts.up} {formatSpan(system.uptime_s * 1000)}{' '}
+            {known && `${texts.up} ${formatSpan(known.uptime_s * 1000)} `}
             <span className={classes.version}>v{system.version}</span>
           </>
         ) : null}
