@@ -132,6 +132,49 @@ test('a command sent from the page of a device is seen to succeed, and its chang
   await panel.getByTestId('command-state').getByText('Cancelled', { exact: true }).waitFor();
 });
 
+test('the history is zoomed by the wheel, moved with Shift and reset by a double click', async () => {
+  await page.goto(`${address}/devices/this-machine?span=1h`);
+  const plot = page.locator('.u-over').first();
+  await plot.waitFor();
+  await page.getByText('Wheel: zoom', { exact: false }).waitFor();
+  const range = () => {
+    const search = new URL(page.url()).searchParams;
+    return [Number(search.get('from')), Number(search.get('to'))];
+  };
+  const box = await plot.boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + 20);
+  await page.mouse.wheel(0, -240);
+  await page.waitForURL(/from=/);
+  const [from, to] = range();
+  assert.ok(to - from < 3_000_000, `a part of the hour, not ${to - from} ms`);
+  await page.keyboard.down('Shift');
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2 + 100, box.y + 20, { steps: 4 });
+  await page.mouse.up();
+  await page.keyboard.up('Shift');
+  await page.waitForURL((url) => Number(url.searchParams.get('from')) < from - 1000);
+  assert.ok(Math.abs(range()[1] - range()[0] - (to - from)) < 5, 'moved, not zoomed');
+  await plot.dblclick({ position: { x: 100, y: 20 } });
+  await page.waitForURL((url) => !url.searchParams.has('from'));
+});
+
+test('a server that stands still is noticed, and its pages still open', async () => {
+  await page.goto(`${address}/`);
+  await page.getByText('readings/s').waitFor();
+  server.kill('SIGSTOP');
+  try {
+    await page.getByText('Connection lost').waitFor();
+    await page.getByText('Was online').first().waitFor();
+    assert.equal(await page.getByText('readings/s').count(), 0);
+    await page.getByRole('link', { name: 'browser-new' }).first().click();
+    await page.getByText('The server does not answer yet.').waitFor();
+  } finally {
+    server.kill('SIGCONT');
+  }
+  await page.getByText('Connection lost').waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: 'browser-new' }).waitFor();
+});
+
 test('the ready file names the same address', async () => {
   const ready = JSON.parse(await readFile(path.join(folder, 'ready'), 'utf8'));
   assert.equal(`http://${ready.http}`, address);

@@ -52,7 +52,7 @@ await journey('the live chart moves, holds still, and moves on', async (page) =>
   await page.locator('.u-over').first().waitFor();
   const first = await picture(page);
   await until(async () => (await picture(page)) !== first, 'the chart moved');
-  await page.getByRole('button', { name: 'Hold still' }).click();
+  await page.getByRole('button', { name: 'Pause' }).click();
   await page.waitForTimeout(800);
   const held = await picture(page);
   await page.waitForTimeout(700);

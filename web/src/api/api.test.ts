@@ -56,6 +56,8 @@ it('has words for an answer that is none of ours, and for no answer', async () =
   });
   await expect(take(api.GET('/api/v1/system'))).rejects.toThrow('The server cannot be reached.');
   expect(messageOf('plain')).toBe('plain');
+  expect(messageOf(new Error('user name or password is wrong'))).toBe('User name or password is wrong');
+  expect(messageOf(new Error('max_age is missing'))).toBe('max_age is missing');
 });
 
 it('says when the session is over, but not while somebody logs in', async () => {

@@ -83,6 +83,10 @@ export async function take<T>(call: Promise<Answer<T>>): Promise<T> {
   );
 }
 
+/** As the person should read it. A first word that is a name (`max_age`, `rpm.low`) stays as it is spelled. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return /^\p{Ll}+[\s,]/u.test(error.message)
+    ? error.message[0]!.toUpperCase() + error.message.slice(1)
+    : error.message;
 }

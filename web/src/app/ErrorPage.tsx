@@ -28,11 +28,11 @@ export function ErrorPage({ error, reset }: Partial<ErrorComponentProps>) {
 
 export function NotFoundPage() {
   return (
-    <main className={classes.root}>
+    <div className={classes.root}>
       <Mark size={40} />
       <h1>There is nothing here</h1>
       <p>The address may be mistyped, or what it named is gone.</p>
       <Button renderRoot={(props) => <Link to="/" {...props} />}>To the overview</Button>
-    </main>
+    </div>
   );
 }

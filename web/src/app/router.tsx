@@ -92,7 +92,14 @@ const connect = createRoute({
   component: lazyRouteComponent(() => import('@/features/connect/ConnectPage'), 'ConnectPage'),
 });
 
-const tree = root.addChildren([welcome, login, inside.addChildren([overview, device, map, connect])]);
+/** An address that names nothing, in the frame of the app: its search and its links lead on. */
+const nothing = createRoute({ getParentRoute: () => inside, path: '$', component: NotFoundPage });
+
+const tree = root.addChildren([
+  welcome,
+  login,
+  inside.addChildren([overview, device, map, connect, nothing]),
+]);
 
 export function makeRouter(context: Context, history?: RouterHistory) {
   return createRouter({

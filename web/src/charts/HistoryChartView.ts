@@ -2,8 +2,8 @@ import type { Clock } from '@/lib/clock';
 import { onFrame } from '@/lib/frameLoop';
 import type { Ring } from '@/lib/ring';
 import { MINUTE, SECOND } from '@/lib/time';
-import { resolveView, type View } from '@/lib/window';
-import { groupByUnit } from './LiveChartView';
+import { pan, type Range, resolveView, type View, zoomAround } from '@/lib/window';
+import { groupByUnit, withData } from './LiveChartView';
 import { bound, dot, drawSamples, type Plane, type Samples, visible } from './lines';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
@@ -39,6 +39,9 @@ function isSparse(times: Float64Array, start: number, end: number, plane: Plane,
   return (each / (plane.to - plane.from)) * plane.width > pixels;
 }
 
+/** So long after the last turn of the wheel the picture stands. */
+const REST = 250;
+
 let nextKey = 0;
 
 /** History with its live end. Still views are drawn when something changed; a view that ends now moves on. */
@@ -56,9 +59,11 @@ export class HistoryChartView {
   private last = 0;
   private lastDrawn = 0;
   private drawnState = '';
+  private builtUnits = '';
   private hover: { pane: Pane; left: number } | null = null;
   onZoom: (from: number, to: number) => void = () => {};
   onZoomOut: () => void = () => {};
+  private moved: ReturnType<typeof setTimeout> | null = null;
 
   constructor(
     private readonly host: HTMLElement,
@@ -83,6 +88,8 @@ export class HistoryChartView {
   }
 
   setView(view: View): void {
+    if (this.moved) clearTimeout(this.moved);
+    this.moved = null;
     this.view = view;
     this.dirty = true;
     this.jump = true;
@@ -102,10 +109,27 @@ export class HistoryChartView {
   }
 
   destroy(): void {
+    if (this.moved) clearTimeout(this.moved);
     this.stop();
     this.observer.disconnect();
     this.clear();
     this.readout.destroy();
+  }
+
+  /** Follows the hand at once; the page hears of it when the hand rests, and fetches then. */
+  private move(change: (range: Range, now: number) => Range, done = false): void {
+    const now = this.clock.now();
+    const range = change(resolveView(this.view, now), now);
+    this.view = { kind: 'fixed', ...range };
+    this.dirty = true;
+    if (this.moved) clearTimeout(this.moved);
+    this.moved = setTimeout(
+      () => {
+        this.moved = null;
+        this.onZoom(range.from, range.to);
+      },
+      done ? 0 : REST,
+    );
   }
 
   private clear(): void {
@@ -121,7 +145,8 @@ export class HistoryChartView {
   private build(): void {
     this.clear();
     if (this.width === 0) return;
-    const groups = groupByUnit([...this.traces.values()], 6);
+    const groups = this.groups();
+    this.builtUnits = this.unitsOf(groups);
     this.panes = groups.map(({ unit, traces }, index) => {
       const element = document.createElement('div');
       element.className = 'chart-pane';
@@ -139,6 +164,8 @@ export class HistoryChartView {
         draw: (ctx, plane) => this.paint(ctx, plane, keys),
         onZoom: (from, to) => this.onZoom(from, to),
         onZoomOut: () => this.onZoomOut(),
+        onWheel: (at, factor) => this.move((range, now) => zoomAround(range, at, factor, now)),
+        onPan: (by, done) => this.move((range, now) => pan(range, by, now), done),
         onCursor: (source, left) => {
           this.hover = left === null ? null : { pane: source, left };
           if (left === null) this.readout.hide();
@@ -152,12 +179,29 @@ export class HistoryChartView {
     if (this.panes[0]) this.onWidth(this.panes[0].pane.plotWidth);
   }
 
+  /** Panes of units without any reading are left out. */
+  private groups(): { unit: string | null; traces: HistoryTrace[] }[] {
+    const all = [...this.traces.values()];
+    const units = new Set(
+      withData(all, (t) => Boolean(t.samples?.times.length || t.ring?.length)).map((t) => t.unit),
+    );
+    return groupByUnit(
+      all.filter((t) => units.has(t.unit)),
+      6,
+    );
+  }
+
+  private unitsOf(groups: { unit: string | null; traces: HistoryTrace[] }[]): string {
+    return groups.map((g) => `${g.unit} ${g.traces.length}`).join('|');
+  }
+
   private heightOf(index: number): number {
     return this.paneHeight + (index === this.panes.length - 1 ? TIME_AXIS_HEIGHT : 0);
   }
 
   private frame(now: number): void {
     if (this.panes.length === 0) return;
+    if (this.unitsOf(this.groups()) !== this.builtUnits) this.build();
     const { from, to } = resolveView(this.view, this.clock.now());
     // A day's view moves a pixel in a minute: no need to draw it sixty times a second.
     const pixel = (to - from) / this.panes[0]!.pane.plotWidth;

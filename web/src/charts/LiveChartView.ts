@@ -1,6 +1,7 @@
 import type { Clock } from '@/lib/clock';
 import { Columns } from '@/lib/columns';
 import { onFrame } from '@/lib/frameLoop';
+import { isCoordinate } from '@/lib/numbers';
 import type { Ring } from '@/lib/ring';
 import { dot, type Plane, strokeColumns } from './lines';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
@@ -36,17 +37,31 @@ const MOST_PANES = 4;
 
 let nextKey = 0;
 
+/** Latitude and longitude have one unit and nothing in common: on one axis both would be flat. */
+function paneOf({ unit, key = '' }: { unit: string | null; key?: string }): string {
+  const metric = key.split('\u0000').at(-1)!;
+  return isCoordinate(metric) ? `${unit}\u0000${metric}` : String(unit);
+}
+
 /** Groups traces by unit, most first; the rest share the last pane. */
-export function groupByUnit<T extends { unit: string | null }>(
+export function groupByUnit<T extends { unit: string | null; key?: string }>(
   traces: T[],
   most = MOST_PANES,
 ): { unit: string | null; traces: T[] }[] {
-  const groups = new Map<string | null, T[]>();
-  for (const trace of traces) groups.set(trace.unit, [...(groups.get(trace.unit) ?? []), trace]);
-  const list = [...groups].map(([unit, members]) => ({ unit, traces: members }));
+  const groups = new Map<string, T[]>();
+  for (const trace of traces) groups.set(paneOf(trace), [...(groups.get(paneOf(trace)) ?? []), trace]);
+  const list = [...groups.values()].map((members) => ({ unit: members[0]!.unit, traces: members }));
   if (list.length <= most) return list;
   return [...list.slice(0, most - 1), { unit: null, traces: list.slice(most - 1).flatMap((g) => g.traces) }];
 }
+
+/** Those with something to draw; all where none has, for an empty plane still shows that time goes on. */
+export function withData<T>(traces: T[], has: (trace: T) => boolean): T[] {
+  const full = traces.filter(has);
+  return full.length ? full : traces;
+}
+
+const hasReadings = ({ ring }: LiveTrace) => ring.length > 0;
 
 /** A chart whose time axis moves on every frame. One pane for each unit, under one clock. */
 export class LiveChartView {
@@ -64,6 +79,8 @@ export class LiveChartView {
   private drawnTo = Number.NEGATIVE_INFINITY;
   private drawnSeen = -1;
   private dirty = true;
+  /** The units that have panes: a sensor that this machine lacks takes no room. */
+  private builtUnits = '';
   private hover: { pane: Pane; left: number; top: number } | null = null;
   /** Milliseconds that the last frame's drawing took; for measuring. */
   frameCost = 0;
@@ -132,7 +149,8 @@ export class LiveChartView {
       this.panes = [];
       return;
     }
-    const groups = groupByUnit(this.traces);
+    const groups = this.groups();
+    this.builtUnits = this.unitsOf(groups);
     this.panes = groups.map(({ unit, traces }, index) => {
       const element = document.createElement('div');
       element.className = 'chart-pane';
@@ -156,6 +174,16 @@ export class LiveChartView {
     });
   }
 
+  /** Panes of units without any reading are left out; a trace that is only late joins its unit's pane. */
+  private groups(): { unit: string | null; traces: LiveTrace[] }[] {
+    const units = new Set(withData(this.traces, hasReadings).map((t) => t.unit));
+    return groupByUnit(this.traces.filter((t) => units.has(t.unit)));
+  }
+
+  private unitsOf(groups: { unit: string | null; traces: LiveTrace[] }[]): string {
+    return groups.map((g) => `${g.unit} ${g.traces.length}`).join('|');
+  }
+
   private heightOf(index: number, count: number): number {
     const each = Math.floor((this.height - TIME_AXIS_HEIGHT - (count - 1) * 2) / Math.max(1, count));
     return Math.max(56, each) + (index === count - 1 ? TIME_AXIS_HEIGHT : 0);
@@ -170,6 +198,7 @@ export class LiveChartView {
 
   private frame(now: number): void {
     if (this.panes.length === 0 || this.width === 0) return;
+    if (this.unitsOf(this.groups()) !== this.builtUnits) this.build();
     const begun = performance.now();
     const elapsed = Math.min(250, now - this.last);
     this.last = now;

@@ -16,6 +16,10 @@ export interface PaneOptions {
   draw: (ctx: CanvasRenderingContext2D, plane: Plane, pane: Pane) => void;
   onZoom?: (from: number, to: number) => void;
   onZoomOut?: () => void;
+  /** The wheel turned over `at`; `factor` below one zooms in. */
+  onWheel?: (at: number, factor: number) => void;
+  /** Dragged with Shift by a distance in ms since the last call; `done` where the button is let go. */
+  onPan?: (by: number, done: boolean) => void;
   /** The crosshair moved in this pane (`left` in CSS pixels from the plot's edge; null: it left). */
   onCursor?: (pane: Pane, left: number | null, top: number) => void;
 }
@@ -62,6 +66,11 @@ export class Pane {
           drag: { x: Boolean(options.onZoom), y: false, setScale: false },
           sync: { key: options.syncKey },
           bind: {
+            mousedown: (_, __, handler) => (event: MouseEvent) => {
+              if (event.shiftKey && event.button === 0 && options.onPan) this.startPan(event);
+              else handler(event);
+              return null;
+            },
             dblclick: () => () => {
               options.onZoomOut?.();
               return null;
@@ -90,7 +99,7 @@ export class Pane {
             (u, splits, __, ___, step) =>
               // The unit stands at the top; a label would run into it.
               splits.map((v) =>
-                this.empty || u.valToPos(v, 'y') < 7 ? '' : formatTickValue(v, step, options.unit),
+                this.empty || u.valToPos(v, 'y') < 14 ? '' : formatTickValue(v, step, options.unit),
               ),
             {
               size: VALUE_AXIS_WIDTH,
@@ -126,6 +135,35 @@ export class Pane {
       ],
       host,
     );
+    if (options.onWheel)
+      this.plot.over.addEventListener(
+        'wheel',
+        (event) => {
+          event.preventDefault();
+          // Lines and pages, where the device counts in them, as pixels.
+          const pixels = event.deltaY * (event.deltaMode === 0 ? 1 : event.deltaMode === 1 ? 16 : 400);
+          const left = event.clientX - this.plot.over.getBoundingClientRect().left;
+          options.onWheel?.(this.timeAt(left), Math.exp(Math.max(-240, Math.min(240, pixels)) * 0.002));
+        },
+        { passive: false },
+      );
+  }
+
+  private startPan(begun: MouseEvent): void {
+    begun.preventDefault();
+    let last = begun.clientX;
+    const each = (this.to - this.from) / this.plotWidth;
+    const move = (event: MouseEvent) => {
+      this.options.onPan?.((last - event.clientX) * each, false);
+      last = event.clientX;
+    };
+    const end = () => {
+      window.removeEventListener('mousemove', move);
+      window.removeEventListener('mouseup', end);
+      this.options.onPan?.(0, true);
+    };
+    window.addEventListener('mousemove', move);
+    window.addEventListener('mouseup', end);
   }
 
   /** `low` is NaN where there is nothing to show: the time axis moves on over an empty plane. */

@@ -1,4 +1,4 @@
-import { formatValue } from '@/lib/numbers';
+import { formatTogether, formatValue } from '@/lib/numbers';
 import { formatClock, formatMoment } from '@/lib/time';
 
 export interface ReadoutRow {
@@ -12,6 +12,17 @@ export interface ReadoutRow {
 }
 
 const MOST = 8;
+
+/** The mean and, of a window, its least and greatest: all in one unit, or they could not be compared. */
+export function readoutValue({ value, unit, low, high }: ReadoutRow): string {
+  const withUnit = (text: string, of: string) => (of ? `${text} ${of}` : text);
+  if (low === undefined || high === undefined || !(high > low)) {
+    const shown = formatValue(value, unit);
+    return withUnit(shown.text, shown.unit);
+  }
+  const { texts, unit: shared } = formatTogether([value, low, high], unit);
+  return `${withUnit(texts[0]!, shared)}  (${withUnit(`${texts[1]} – ${texts[2]}`, shared)})`;
+}
 
 /** The little table beside the crosshair. Plain DOM, for it changes with every movement of the pointer. */
 export class Readout {
@@ -37,12 +48,7 @@ export class Readout {
       const label = document.createElement('span');
       label.textContent = row.label;
       const value = document.createElement('b');
-      const { text, unit } = formatValue(row.value, row.unit);
-      value.textContent = unit ? `${text} ${unit}` : text;
-      if (row.low !== undefined && row.high !== undefined && row.high > row.low) {
-        value.title = '';
-        value.textContent += `  (${formatValue(row.low, row.unit).text} – ${formatValue(row.high, row.unit).text})`;
-      }
+      value.textContent = readoutValue(row);
       line.append(swatch, label, value);
       box.append(line);
     }

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { Columns } from '@/lib/columns';
 import { Ring } from '@/lib/ring';
 import { DAY, HOUR, MINUTE } from '@/lib/time';
-import { groupByUnit } from './LiveChartView';
+import { groupByUnit, withData } from './LiveChartView';
 import { type Plane, runs, strokeColumns, visible } from './lines';
 import { seriesColor } from './palette';
+import { readoutValue } from './Readout';
 import { GlidingRange, niceRange } from './range';
 import { timeTicks } from './ticks';
 
@@ -166,4 +167,32 @@ it('has a colour for every series, the first ten all different', () => {
   expect(new Set(first).size).toBe(10);
   expect(seriesColor(23, true)).toMatch(/^#[0-9a-f]{6}$/);
   expect(seriesColor(10, false)).not.toBe(seriesColor(0, false));
+});
+
+it('reads a mean and its band in one unit', () => {
+  const row = { color: '', label: 'disk read', unit: 'B/s' };
+  expect(readoutValue({ ...row, value: 423_000, low: 0, high: 1_800_000 })).toBe('0.42 MB/s  (0 – 1.8 MB/s)');
+  expect(readoutValue({ ...row, value: 423_000 })).toBe('423 kB/s');
+  expect(readoutValue({ ...row, unit: 'B', value: 73.01e9, low: 72.98e9, high: 73.1e9 })).toBe(
+    '73 GB  (73 – 73.1 GB)',
+  );
+  expect(readoutValue({ ...row, unit: '%', value: 9.16, low: 9.14, high: 9.17 })).toBe(
+    '9.16 %  (9.14 – 9.17 %)',
+  );
+});
+
+it('leaves out what has nothing to draw, unless nothing has', () => {
+  const traces = [{ n: 3 }, { n: 0 }, { n: 1 }];
+  expect(withData(traces, (t) => t.n > 0)).toEqual([{ n: 3 }, { n: 1 }]);
+  expect(withData([{ n: 0 }], (t) => t.n > 0)).toEqual([{ n: 0 }]);
+});
+
+it('gives latitude and longitude an axis each', () => {
+  const traces = ['a\u0000lat', 'a\u0000lon', 'b\u0000lat', 'a\u0000tilt'].map((key) => ({ key, unit: '°' }));
+  expect(groupByUnit(traces).map((g) => g.traces.map((t) => t.key.at(-1)))).toEqual([
+    ['t', 't'],
+    ['n'],
+    ['t'],
+  ]);
+  expect(groupByUnit(traces).map((g) => g.traces.length)).toEqual([2, 1, 1]);
 });

@@ -5,7 +5,7 @@ import type { TraceEvent } from '@/live/protocol';
 import { isDeviceId, progressOf, suggestName } from './connect/trace';
 import { labelPatch } from './device/EditDialog';
 import { toSamples, toTable } from './device/history';
-import { viewFromSearch, viewToSearch } from './device/view';
+import { parseLocal, viewFromSearch, viewToSearch } from './device/view';
 import { safeNext } from './login/LoginPage';
 import { commonMetrics, metricsOnChart } from './overview/ChartPanel';
 import { metricsToShow } from './overview/DeviceRow';
@@ -219,4 +219,26 @@ describe('shortcuts', () => {
     expect(spellShortcut('mod+k', false)).toEqual(['Ctrl', 'K']);
     expect(spellShortcut('g o', false)).toEqual(['G', 'O']);
   });
+});
+
+it('reads moments in 24 hours, and takes none that the calendar lacks', () => {
+  expect(parseLocal('2026-11-21 14:03:27')).toBe(new Date(2026, 10, 21, 14, 3, 27).getTime());
+  expect(parseLocal(' 2026-11-21 9:05 ')).toBe(new Date(2026, 10, 21, 9, 5).getTime());
+  expect(parseLocal('2026-11-21')).toBe(new Date(2026, 10, 21).getTime());
+  for (const bad of ['', 'now', '21.11.2026', '2026-02-31', '2026-11-21 24:00', '2026-11-21 10:61'])
+    expect(parseLocal(bad)).toBeNaN();
+});
+
+it('shows the metrics of the profile first, in its order', () => {
+  const metrics = ['compressor', 'door', 'humidity', 'temperature'].map((name) => ({
+    name,
+    type: name === 'compressor' || name === 'door' ? 'bool' : 'double',
+    unit: null,
+  }));
+  expect(metricsToShow({ metrics } as never, [], ['temperature', 'door'])).toEqual([
+    'temperature',
+    'door',
+    'humidity',
+    'compressor',
+  ]);
 });

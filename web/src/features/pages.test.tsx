@@ -46,7 +46,7 @@ describe('the way in', () => {
     const password = await screen.findByLabelText('Password', undefined, find);
     await app.user.type(password, 'wrong{Enter}');
     expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent(
-      'user name or password is wrong',
+      'User name or password is wrong',
     );
     await app.user.type(password, 'right{Enter}');
     expect(await screen.findByRole('heading', { name: 'Feed pump' }, find)).toBeInTheDocument();
@@ -87,7 +87,7 @@ describe('the way in', () => {
     openApp('/welcome#token=old', {
       'POST /api/v1/auth/link': () => fail(401, 'unauthenticated', 'this link was used already'),
     });
-    expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent('this link was used already');
+    expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent('This link was used already');
     expect(screen.getByRole('link', { name: 'Log in' })).toHaveAttribute('href', '/login');
   });
 
@@ -207,6 +207,47 @@ describe('overview', () => {
     expect(await screen.findByRole('img', { name: 'Live chart of 2 devices' }, find)).toHaveAttribute(
       'data-traces',
       'Feed pump,This machine',
+    );
+  });
+
+  it('shows the units of a device that the list has not come to', async () => {
+    const app = openApp('/', {
+      'GET /api/v1/devices': () => ({
+        body: { devices: [device('a'), device('b')], next: 'more', total: 300 },
+      }),
+      'GET /api/v1/devices/this-machine': () => ({
+        body: device('this-machine', {
+          metrics: [
+            { name: 'cpu', type: 'double', unit: '%' },
+            { name: 'disk', type: 'double', unit: '%' },
+            { name: 'temperature', type: 'double', unit: '°C' },
+            { name: 'disk_read', type: 'double', unit: 'B/s' },
+            { name: 'disk_free', type: 'double', unit: 'B' },
+          ],
+        }),
+      }),
+    });
+    const entry = await screen.findByRole('button', { name: /disk free/ }, find);
+    expect(entry).toHaveAttribute('aria-pressed', 'false');
+    app.socket.accept();
+    const { id } = app.socket.subscription({ devices: ['this-machine'] })!;
+    app.socket.say({
+      op: 'data',
+      id,
+      data: [{ device: 'this-machine', metrics: { disk_free: [[Date.now(), 71.1e9]] } }],
+    });
+    await waitFor(() => expect(entry).toHaveTextContent('disk free71.1GB'), find);
+  });
+
+  it('has words for an installation without devices', async () => {
+    openApp('/', {
+      'GET /api/v1/devices': () => ({ body: { devices: [], next: null, total: 0 } }),
+    });
+    expect(await screen.findByText(/No devices yet/, undefined, find)).toBeInTheDocument();
+    expect(screen.queryByText('No device matches.')).toBeNull();
+    expect(screen.getByRole('link', { name: /Connect a device.*first reading/ })).toHaveAttribute(
+      'href',
+      '/connect',
     );
   });
 
@@ -470,6 +511,20 @@ describe('device', () => {
     expect(screen.queryByText('Cancel')).toBeNull();
   });
 
+  it('waits with words, and offers to ask again', async () => {
+    let calls = 0;
+    openApp('/devices/slow', {
+      'GET /api/v1/devices/slow': () => {
+        calls += 1;
+        return { body: device('slow'), after: calls === 1 ? 60_000 : 0 };
+      },
+    });
+    expect(await screen.findByText('Loading slow …', undefined, find)).toBeInTheDocument();
+    expect(await screen.findByText('The server does not answer yet.', undefined, find)).toBeInTheDocument();
+    fireEvent.click(screen.getByRole('button', { name: 'Try again' }));
+    expect(await screen.findByRole('heading', { name: 'slow' }, find)).toBeInTheDocument();
+  });
+
   it('says when there is no such device', async () => {
     openApp('/devices/nobody', {
       'GET /api/v1/devices/nobody': () => fail(404, 'not_found', 'no device "nobody"'),
@@ -487,7 +542,7 @@ describe('device', () => {
             {
               id: '1',
               time: '2026-01-01T00:00:00Z',
-              received_at: '2026-01-01T00:00:00Z',
+              received_at: '2026-01-02T12:34:56Z',
               device: 'pump-1',
               metric: 'temperature',
               value: 412,
@@ -502,6 +557,11 @@ describe('device', () => {
     });
     const row = (await screen.findByText('out of range', undefined, find)).closest('tr')!;
     expect(row).toHaveTextContent('412');
+    // First when it came, then what time it claims.
+    const cells = within(row).getAllByRole('cell');
+    expect(cells[0]).toHaveTextContent('2 Jan 2026');
+    expect(cells[1]).toHaveTextContent(/1 Jan 2026|31 Dec 2025/);
+    expect(screen.queryByText(/rule of the profile/)).toBeNull();
     expect(row).toHaveTextContent('allowed are -40 to 150');
   });
 });
@@ -571,11 +631,18 @@ describe('connect', () => {
     expect(screen.getByText(/Without/)).toBeInTheDocument();
     expect(screen.getByRole('button', { name: 'Get the line to copy' })).toBeDisabled();
     await app.user.type(name, '{Backspace}{Backspace}{Enter}');
-    expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent('no more than 50 devices');
+    expect(await screen.findByRole('alert', undefined, find)).toHaveTextContent('No more than 50 devices');
   });
 });
 
 describe('the frame', () => {
+  it('stays where an address names nothing', async () => {
+    openApp('/nowhere/at/all');
+    expect(await screen.findByRole('heading', { name: 'There is nothing here' }, find)).toBeInTheDocument();
+    expect(screen.getByRole('contentinfo')).toBeInTheDocument();
+    expect(screen.getByRole('button', { name: 'Appearance' })).toBeInTheDocument();
+  });
+
   it('says how the live connection is', async () => {
     const app = openApp('/');
     await screen.findByRole('heading', { name: 'Devices' }, find);
@@ -587,6 +654,28 @@ describe('the frame', () => {
     expect(within(bar).getByText('v1.2.3')).toBeInTheDocument();
     await app.user.click(within(bar).getByRole('button', { name: 'Now' }));
     await waitFor(() => expect(within(bar).getByRole('status')).toHaveTextContent('Connecting'));
+  });
+
+  it('leaves nothing looking live while the server is not heard, and is itself again afterwards', async () => {
+    const app = openApp('/');
+    const row = (await screen.findByRole('link', { name: 'Feed pump' }, find)).closest(
+      '[role=row]',
+    ) as HTMLElement;
+    app.socket.accept();
+    expect(await within(row).findByText('Online')).toBeInTheDocument();
+    expect(screen.queryByText('Connection lost')).toBeNull();
+    app.socket.drop();
+    const banner = (await screen.findByText('Connection lost', undefined, find)).closest('[role=alert]')!;
+    expect(banner).toHaveTextContent(/since \d\d:\d\d:\d\d .*Trying again in 1 s/);
+    expect(within(row).getByText('Was online')).toBeInTheDocument();
+    expect(screen.queryByText(/readings\/s/)).toBeNull();
+    expect(screen.getByRole('contentinfo')).not.toHaveTextContent('up 1 min');
+    const asked = app.called('GET /api/v1/devices').length;
+    await app.user.click(within(banner as HTMLElement).getByRole('button', { name: 'Try now' }));
+    app.socket.accept();
+    await waitFor(() => expect(screen.queryByText('Connection lost')).toBeNull());
+    expect(within(row).getByText('Online')).toBeInTheDocument();
+    await waitFor(() => expect(app.called('GET /api/v1/devices').length).toBeGreaterThan(asked), find);
   });
 
   it('finds devices and commands by keyboard', async () => {

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { formatCompact, formatTickValue, formatValue, readable, toNumber } from './numbers';
+import {
+  formatCompact,
+  formatFully,
+  formatTickValue,
+  formatValue,
+  isCoordinate,
+  readable,
+  toNumber,
+} from './numbers';
 
 const shown = (value: number | boolean | string | null, unit?: string) => {
   const { text, unit: u } = formatValue(value, unit);
@@ -50,4 +58,31 @@ it('spells names for people without spoiling them', () => {
 it('turns switches into numbers and words into none', () => {
   expect([toNumber(true), toNumber(false), toNumber(2)]).toEqual([1, 0, 2]);
   expect(toNumber('on')).toBeNaN();
+});
+
+describe('formatFully', () => {
+  it.each([
+    [177.25, 'm³/h', '', '177.25'],
+    [1013.256, 'hPa', '', '1,013.26'],
+    [21.5, '°C', '', '21.5'],
+    [0.0123456789, 'V', '', '0.0123457'],
+    [123456.78, '', '', '123,457'],
+    [71.1e9, 'B', '', '71.1'],
+    [52.5, '°', 'latitude', '52.50000'],
+    [13.4049541, '°', 'position_lon', '13.40495'],
+    [5, 'bar', '', '5'],
+    [true, '', '', 'on'],
+  ])('%s %s %s is "%s"', (value, unit, metric, text) =>
+    expect(formatFully(value, unit, metric).text).toBe(text),
+  );
+  it('knows a place by its name', () => {
+    expect(['lat', 'longitude', 'gps_lon', 'flat', 'plateau', 'salon'].map(isCoordinate)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
+  });
 });

@@ -33,6 +33,21 @@ export interface Shown {
   unit: string;
 }
 
+/** Is this a place on the globe? A tenth of a degree is eleven kilometres, so it is shown to a metre. */
+export function isCoordinate(metric: string): boolean {
+  return /(^|_)(lat|latitude|lon|lng|longitude)$/i.test(metric);
+}
+
+/** Where there is room for one value: up to six significant digits, and places to a metre. */
+export function formatFully(value: Value | null | undefined, unit?: string | null, metric = ''): Shown {
+  if (typeof value !== 'number' || !Number.isFinite(value) || isBytes(unit)) return formatValue(value, unit);
+  if (isCoordinate(metric)) return { text: format(5, 5).format(value), unit: unit ?? '' };
+  const size = Math.abs(value);
+  if (Number.isInteger(value) || size >= 1e9 || size < 1e-4) return formatValue(value, unit);
+  const digits = Math.max(0, 5 - Math.floor(Math.log10(size)));
+  return { text: format(0, Math.min(9, digits)).format(value), unit: unit ?? '' };
+}
+
 /** Bytes climb to kB, MB, …; very large and very small numbers go to powers of ten; all else keeps its unit. */
 export function formatValue(value: Value | null | undefined, unit?: string | null): Shown {
   if (value === null || value === undefined) return { text: '–', unit: '' };
@@ -50,13 +65,31 @@ export function formatValue(value: Value | null | undefined, unit?: string | nul
   return { text: format(Math.min(digits, 1), digits).format(value), unit: unit ?? '' };
 }
 
-export function formatBytes(value: number): Shown {
+/** Numbers that stand beside each other, in one unit: that of the greatest. */
+export function formatTogether(values: number[], unit?: string | null): { texts: string[]; unit: string } {
+  const greatest = Math.max(...values.map(Math.abs));
+  const numbers = isBytes(unit) && Number.isFinite(greatest);
+  if (!numbers) return { texts: values.map((v) => formatValue(v, unit).text), unit: unit ?? '' };
+  const step = stepOfBytes(greatest);
+  const name = BYTE_UNITS[step]!;
+  // Three digits of the greatest are enough for all.
+  const size = greatest / 1000 ** step;
+  const digits = step === 0 ? 0 : size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  return {
+    texts: values.map((v) => format(0, digits).format(v / 1000 ** step)),
+    unit: unit === 'B/s' ? `${name}/s` : name,
+  };
+}
+
+function stepOfBytes(value: number): number {
   let step = 0;
-  let rest = Math.abs(value);
-  while (rest >= 1000 && step < BYTE_UNITS.length - 1) {
-    rest /= 1000;
-    step += 1;
-  }
+  while (Math.abs(value) / 1000 ** step >= 1000 && step < BYTE_UNITS.length - 1) step += 1;
+  return step;
+}
+
+export function formatBytes(value: number): Shown {
+  const step = stepOfBytes(value);
+  const rest = Math.abs(value) / 1000 ** step;
   const digits = step === 0 || rest >= 100 ? 0 : 1;
   return { text: format(digits, digits).format(value < 0 ? -rest : rest), unit: BYTE_UNITS[step]! };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DAY, HOUR, MINUTE, SECOND } from './time';
-import { chooseWindow, resolveView, type View, zoomOut, zoomTo } from './window';
+import { chooseWindow, pan, resolveView, type View, zoomAround, zoomOut, zoomTo } from './window';
 
 describe('chooseWindow', () => {
   it.each([
@@ -56,4 +56,13 @@ describe('views', () => {
     expect(zoomOut({ kind: 'fixed', from: now - HOUR, to: now - MINUTE }, now).kind).toBe('tail');
     expect(zoomOut({ kind: 'tail', span: 300 * DAY }, now)).toEqual({ kind: 'tail', span: 365 * DAY });
   });
+});
+
+it('zooms around the pointer, and neither zoom nor pan passes the present', () => {
+  expect(zoomAround({ from: 0, to: 100_000 }, 25_000, 0.5, 1e9)).toEqual({ from: 12_500, to: 62_500 });
+  expect(zoomAround({ from: 0, to: 100_000 }, 100_000, 2, 100_000)).toEqual({ from: -100_000, to: 100_000 });
+  expect(zoomAround({ from: 0, to: 100_000 }, 10_000, 2, 100_000).to).toBe(100_000);
+  expect(zoomAround({ from: 0, to: 4000 }, 2000, 0.1, 1e9)).toEqual({ from: 1000, to: 3000 });
+  expect(pan({ from: 0, to: 10 }, 5, 100)).toEqual({ from: 5, to: 15 });
+  expect(pan({ from: 0, to: 10 }, 500, 100)).toEqual({ from: 90, to: 100 });
 });

@@ -84,3 +84,21 @@ export function zoomOut(view: View, now: number, greatest = 365 * DAY): View {
     ? { kind: 'tail', span }
     : { kind: 'fixed', from: middle - span / 2, to: middle + span / 2 };
 }
+
+/** Zooms so that the moment under the pointer stays there; `factor` below one zooms in. Nothing lies beyond the present. */
+export function zoomAround(range: Range, at: number, factor: number, now: number): Range {
+  const span = range.to - range.from;
+  const next = Math.min(365 * DAY, Math.max(2 * SECOND, span * factor));
+  const from = at - (at - range.from) * (next / span);
+  return endingBy({ from, to: from + next }, now);
+}
+
+/** Moved by `by` ms, as far as the present. */
+export function pan(range: Range, by: number, now: number): Range {
+  return endingBy({ from: range.from + by, to: range.to + by }, now);
+}
+
+function endingBy(range: Range, now: number): Range {
+  const over = Math.max(0, range.to - now);
+  return { from: range.from - over, to: range.to - over };
+}

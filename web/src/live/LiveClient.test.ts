@@ -102,7 +102,7 @@ describe('LiveClient', () => {
     last().say({ op: 'subscribed', id: 1 });
     expect(resumed).not.toHaveBeenCalled();
 
-    vi.advanceTimersByTime(5000);
+    vi.advanceTimersByTime(1900);
     const lostAt = Date.now();
     last().drop();
     expect(client.status.kind).toBe('waiting');
@@ -115,9 +115,9 @@ describe('LiveClient', () => {
       last().drop();
     }
     expect(pauses.slice(0, 4)).toEqual([400, 800, 1600, 3200]);
-    expect(Math.max(...pauses)).toBe(15_000);
+    expect(Math.max(...pauses)).toBe(5000);
 
-    vi.advanceTimersByTime(15_000);
+    vi.advanceTimersByTime(5000);
     last().accept();
     expect(last().subscription({ devices: ['a'] })).toEqual({ op: 'subscribe', id: 1, devices: ['a'] });
     last().say({ op: 'subscribed', id: 1 });
@@ -151,7 +151,7 @@ describe('LiveClient', () => {
     expect(sockets).toHaveLength(2);
     client.reconnect(); // already at it
     expect(sockets).toHaveLength(2);
-    vi.advanceTimersByTime(60_000);
+    vi.advanceTimersByTime(5_000);
     expect(sockets).toHaveLength(2); // the planned attempt was given up
   });
 
@@ -160,13 +160,30 @@ describe('LiveClient', () => {
     client.subscribe({ devices: ['a'] }, {});
     last().accept();
     last().say({ op: 'pong', time: new Date().toISOString() });
-    vi.advanceTimersByTime(8000);
+    const heard = Date.now();
+    vi.advanceTimersByTime(3000);
     expect(last().sent.filter((m) => m.op === 'ping')).toHaveLength(2);
-    vi.advanceTimersByTime(5000);
+    expect(client.lostSince).toBeNull();
+    vi.advanceTimersByTime(3100);
     expect(client.status.kind).not.toBe('open');
+    expect(client.lostSince).toBeCloseTo(heard, -1);
     expect(sockets[0]!.readyState).toBe(3);
     vi.advanceTimersByTime(1000);
     expect(sockets).toHaveLength(2);
+  });
+
+  it('gives up on a server that takes the connection and says nothing', () => {
+    const { client, sockets, last } = make();
+    client.subscribe({ devices: ['a'] }, {});
+    vi.advanceTimersByTime(5900);
+    expect(sockets).toHaveLength(1);
+    vi.advanceTimersByTime(1000);
+    expect(sockets).toHaveLength(2);
+    expect(client.lostSince).not.toBeNull();
+    last().accept();
+    expect(client.lostSince).toBeNull();
+    vi.advanceTimersByTime(1500);
+    expect(client.status.kind).toBe('open');
   });
 
   it('asks at once when the network may have changed', () => {

@@ -58,11 +58,14 @@ export interface LiveOptions {
 
 const OPEN = 1;
 const FIRST_WAIT = 400;
-const LONGEST_WAIT = 15_000;
-const QUIET_BEFORE_PING = 6_000;
-const PING_TIMEOUT = 5_000;
+const LONGEST_WAIT = 5_000;
+/** A frozen server is noticed after these two: what stands still must not pass for live. */
+const QUIET_BEFORE_PING = 2_000;
+const PING_TIMEOUT = 3_000;
 const PROBE_TIMEOUT = 2_000;
-const BEAT = 1_000;
+/** A server that takes the connection but does not answer the handshake. */
+const OPEN_TIMEOUT = 6_000;
+const BEAT = 500;
 const STEADY_PING = 30_000;
 
 interface Entry {
@@ -78,6 +81,8 @@ export class LiveClient {
   private entries = new Map<number, Entry>();
   private nextId = 1;
   private attempt = 0;
+  private heardLast: number | null = null;
+  private openTimer: ReturnType<typeof setTimeout> | null = null;
   private retry: ReturnType<typeof setTimeout> | null = null;
   private beat: ReturnType<typeof setInterval> | null = null;
   private lastHeard = 0;
@@ -94,6 +99,11 @@ export class LiveClient {
 
   get status(): LiveStatus {
     return this.current;
+  }
+
+  /** When the server was last heard (server time, ms), while it cannot be reached; null while it can. */
+  get lostSince(): number | null {
+    return this.heardLast;
   }
 
   onStatus = (listener: () => void): (() => void) => {
@@ -157,10 +167,17 @@ export class LiveClient {
     let opened = false;
     const socket = this.options.open();
     this.socket = socket;
+    this.openTimer = setTimeout(() => {
+      if (socket !== this.socket) return;
+      this.lost(1006, false);
+      socket.close();
+    }, OPEN_TIMEOUT);
     socket.onopen = () => {
       if (socket !== this.socket) return;
       opened = true;
+      this.clearOpenTimer();
       this.attempt = 0;
+      this.heardLast = null;
       this.lastHeard = this.steady();
       this.set({ kind: 'open', roundTrip: null });
       this.ping();
@@ -181,6 +198,7 @@ export class LiveClient {
 
   private lost(code: number, opened: boolean): void {
     const lostAt = this.options.clock.now();
+    this.heardLast ??= opened ? lostAt - (this.steady() - this.lastHeard) : lostAt;
     for (const entry of this.entries.values()) entry.lostAt ??= lostAt;
     this.release();
     if (code === CLOSE_SESSION_ENDED) {
@@ -214,6 +232,7 @@ export class LiveClient {
     socket?.close(1000);
     this.clearRetry();
     this.attempt = 0;
+    this.heardLast = null;
     this.set(status);
   }
 
@@ -292,7 +311,13 @@ export class LiveClient {
       this.socket.send(JSON.stringify(message));
   }
 
+  private clearOpenTimer(): void {
+    if (this.openTimer) clearTimeout(this.openTimer);
+    this.openTimer = null;
+  }
+
   private release(): void {
+    this.clearOpenTimer();
     if (this.beat) clearInterval(this.beat);
     this.beat = null;
     this.pingSent = null;

@@ -135,7 +135,7 @@ describe('LiveStore', () => {
     socket.say({ op: 'subscribed', id: 1 });
     expect(onGap).not.toHaveBeenCalled();
     socket.drop();
-    vi.advanceTimersByTime(20_000);
+    vi.advanceTimersByTime(3_000); // connecting again, and not yet given up
     socket.accept();
     socket.say({ op: 'subscribed', id: 1 });
     expect(onGap).toHaveBeenCalledOnce();

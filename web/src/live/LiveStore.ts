@@ -157,7 +157,7 @@ export class LiveStore {
 
   seedLatest(device: string, metric: string, value: Value, time: number, unit: string | null): void {
     const series = this.series(device, metric);
-    series.unit = unit;
+    series.unit = unit ?? series.unit;
     if (!this.isOf(series, '')) return;
     if (!(time <= series.time)) this.take(series, time, value);
   }

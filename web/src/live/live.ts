@@ -29,6 +29,7 @@ export function createLive(onSessionEnded: () => void): Live {
   });
   window.addEventListener('online', () => client.probe());
   window.addEventListener('offline', () => client.probe());
+  window.addEventListener('focus', () => client.probe());
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden) client.probe();
   });
@@ -69,4 +70,10 @@ export function useDeviceStatus(device: string): DeviceStatus | null {
   const { store } = useLive();
   const subscribe = useCallback((listener: () => void) => store.onDevice(device, listener), [store, device]);
   return useSyncExternalStore(subscribe, () => store.status(device));
+}
+
+/** When the server was last heard, while it cannot be reached; null while it can. */
+export function useLostSince(): number | null {
+  const { client } = useLive();
+  return useSyncExternalStore(client.onStatus, () => client.lostSince);
 }

@@ -1,14 +1,16 @@
 import { useEffect, useRef } from 'react';
 import { clock } from '@/lib/clock';
 import { onFrame } from '@/lib/frameLoop';
-import { formatValue, type Value } from '@/lib/numbers';
+import { formatFully, formatValue, type Value } from '@/lib/numbers';
 import { formatAge, formatMoment } from '@/lib/time';
 import classes from './Live.module.css';
+import { useLost } from './lost';
 
 interface Reading {
   value: Value | null;
   time: number;
   unit: string | null;
+  metric?: string;
 }
 
 /** A value that follows its source without rendering; grey once it is older than `staleAfter` says. */
@@ -22,6 +24,7 @@ export function LiveValue({
   size?: 'lg';
 }) {
   const root = useRef<HTMLSpanElement>(null);
+  const lost = useLost();
   useEffect(() => {
     // Held here, for React lets go of the ref before it runs the clean-up.
     const element = root.current!;
@@ -29,15 +32,23 @@ export function LiveValue({
     let shownText = '';
     let shownUnit = '';
     const draw = () => {
-      const shown = formatValue(source.value, source.unit);
+      const shown =
+        size === 'lg'
+          ? formatFully(source.value, source.unit, source.metric)
+          : formatValue(source.value, source.unit);
       if (shown.text !== shownText) text.textContent = shownText = shown.text;
       if (shown.unit !== shownUnit) unit.textContent = shownUnit = shown.unit;
       const stale = !(clock.now() - source.time < staleAfter());
-      element.toggleAttribute('data-stale', stale);
+      element.toggleAttribute('data-stale', stale || lost);
+      // What was rounded in full, and beside many values there is no room for their age.
+      const full = typeof source.value === 'number' ? `${source.value} ${source.unit ?? ''}`.trim() : '';
+      const age = lost && !Number.isNaN(source.time) ? formatAge(clock.now() - source.time) : '';
+      const title = [full, age].filter(Boolean).join(', ');
+      if (title !== element.title) element.title = title;
     };
     draw();
     return onFrame(draw, 200);
-  }, [source, staleAfter]);
+  }, [source, staleAfter, size, lost]);
   return (
     <span ref={root} className={classes.value} data-size={size}>
       <b />

@@ -1,11 +1,11 @@
-import { ActionIcon, Button, Loader, Menu, Tabs, Tooltip } from '@mantine/core';
+import { ActionIcon, Button, Menu, Tabs, Tooltip } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { type ReactNode, useCallback, useEffect, useMemo, useState } from 'react';
 import { ApiError, api, type Device, messageOf, take } from '@/api/client';
 import { fetchReadings, onePerMetric, patchDeviceInLists, queries } from '@/api/queries';
 import { clock } from '@/lib/clock';
-import { readable, toNumber } from '@/lib/numbers';
+import { isCoordinate, readable, toNumber } from '@/lib/numbers';
 import { parseTime } from '@/lib/time';
 import type { View } from '@/lib/window';
 import { useDeviceStatus, useLive, useWatch } from '@/live/live';
@@ -15,6 +15,7 @@ import { Age } from '@/ui/Live';
 import { Notice } from '@/ui/Notice';
 import { StateDot } from '@/ui/StateDot';
 import { toast } from '@/ui/toasts';
+import { Waiting } from '@/ui/Waiting';
 import { CommandsPanel } from './CommandsPanel';
 import { CredentialsTab } from './CredentialsTab';
 import classes from './DevicePage.module.css';
@@ -116,7 +117,7 @@ export function DevicePage({
     const kept = state.m?.filter((m) => drawable.includes(m)) ?? [];
     if (kept.length) return kept;
     const numbers = (device?.metrics ?? [])
-      .filter((m) => m.type !== 'string' && m.type !== 'bool')
+      .filter((m) => m.type !== 'string' && m.type !== 'bool' && !isCoordinate(m.name))
       .map((m) => m.name);
     return (numbers.length ? numbers : drawable).slice(0, MOST_AT_FIRST);
   }, [state.m, drawable, device?.metrics]);
@@ -146,6 +147,11 @@ export function DevicePage({
       <div className={classes.empty}>
         <h1>{gone ? texts.gone(id) : messageOf(query.error)}</h1>
         {gone && <p>{texts.goneHelp}</p>}
+        {!gone && (
+          <Button variant="default" loading={query.isFetching} onClick={() => query.refetch()}>
+            {texts.retry}
+          </Button>
+        )}
         <Link to="/">{texts.back}</Link>
       </div>
     );
@@ -153,7 +159,10 @@ export function DevicePage({
   if (!device) {
     return (
       <div className={classes.empty}>
-        <Loader size="sm" aria-label={texts.loading} />
+        <Waiting
+          label={texts.loadingDevice(id)}
+          onRetry={() => client.resetQueries({ queryKey: queries.device(id).queryKey, exact: true })}
+        />
       </div>
     );
   }

@@ -28,15 +28,19 @@ import { toast } from '@/ui/toasts';
 import classes from './HistoryPanel.module.css';
 import { fetchHistory, toSamples, toTable } from './history';
 import { texts } from './texts';
+import { DEFAULT_SPAN, parseLocal } from './view';
 
 const localInput = (ms: number) =>
-  new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+  new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ');
 
 function CustomRange({ view, onChange }: { view: View; onChange: (view: View) => void }) {
   const [opened, open] = useState(false);
   const [from, setFrom] = useState('');
   const [to, setTo] = useState('');
-  const bad = from !== '' && to !== '' && !(Date.parse(to) > Date.parse(from));
+  const begin = parseLocal(from);
+  const end = parseLocal(to);
+  const unread = (text: string, time: number) => (text !== '' && Number.isNaN(time) ? texts.badMoment : null);
+  const bad = !(end > begin);
   return (
     <Popover opened={opened} onChange={open} position="bottom-end" trapFocus returnFocus>
       <Popover.Target>
@@ -59,26 +63,25 @@ function CustomRange({ view, onChange }: { view: View; onChange: (view: View) =>
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            if (bad || !from || !to) return;
-            onChange({ kind: 'fixed', from: Date.parse(from), to: Date.parse(to) });
+            if (bad) return;
+            onChange({ kind: 'fixed', from: begin, to: end });
             open(false);
           }}
         >
           <Stack gap="xs">
             <TextInput
-              type="datetime-local"
-              step={1}
+              placeholder={texts.momentExample}
               label={texts.from}
               value={from}
               onChange={(e) => setFrom(e.currentTarget.value)}
+              error={unread(from, begin)}
             />
             <TextInput
-              type="datetime-local"
-              step={1}
+              placeholder={texts.momentExample}
               label={texts.to}
               value={to}
               onChange={(e) => setTo(e.currentTarget.value)}
-              error={bad ? texts.badRange : null}
+              error={unread(to, end) ?? (end <= begin ? texts.badRange : null)}
             />
             <Button type="submit" disabled={bad}>
               {texts.apply}
@@ -161,6 +164,14 @@ export function HistoryPanel({
     before.current.push(view);
     onView(next);
   };
+  /** To the view before the first zoom; where there was none, to one that moves with now. */
+  const reset = () => {
+    const first = before.current.find((v) => v.kind === 'tail');
+    before.current = [];
+    if (first) onView(first);
+    else if (view.kind === 'fixed') onView({ kind: 'tail', span: DEFAULT_SPAN });
+    else onView(zoomOut(view, clock.now()));
+  };
   const back = () => onView(before.current.pop() ?? zoomOut(view, clock.now()));
   const preset = view.kind === 'tail' ? PRESETS.find((p) => p.span === view.span) : undefined;
   const empty = history.data && !history.isFetching && history.data.series.length === 0;
@@ -208,7 +219,10 @@ export function HistoryPanel({
             aria-label={texts.range}
             size="xs"
             value={preset?.label ?? ''}
-            onChange={(label) => change({ kind: 'tail', span: PRESETS.find((p) => p.label === label)!.span })}
+            onChange={(label) => {
+              before.current = [];
+              onView({ kind: 'tail', span: PRESETS.find((p) => p.label === label)!.span });
+            }}
             data={PRESETS.map((p) => p.label)}
           />
           <CustomRange view={view} onChange={change} />
@@ -241,7 +255,7 @@ export function HistoryPanel({
           view={view}
           paneHeight={traces.length > 0 && new Set(traces.map((t) => t.unit)).size > 2 ? 128 : 190}
           onZoom={(from, to) => change(zoomTo({ from, to }, clock.now()))}
-          onZoomOut={back}
+          onZoomOut={reset}
           onWidth={setWidth}
           label={`${texts.history} of ${traces.map((t) => t.label).join(', ')}`}
         />

@@ -1,7 +1,7 @@
 import { Button, Loader } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { queries } from '@/api/queries';
-import { formatValue, readable } from '@/lib/numbers';
+import { formatFully, readable } from '@/lib/numbers';
 import { formatMoment, parseTime } from '@/lib/time';
 import { ScrollBox } from '@/ui/ScrollBox';
 import classes from './Tabs.module.css';
@@ -19,7 +19,8 @@ export function RefusedTab({ device }: { device: string }) {
         <table className={classes.table}>
           <thead>
             <tr>
-              <th scope="col">{texts.columns.time}</th>
+              <th scope="col">{texts.columns.arrived}</th>
+              <th scope="col">{texts.columns.readingTime}</th>
               <th scope="col">{texts.columns.metric}</th>
               <th scope="col" data-number>
                 {texts.columns.value}
@@ -30,9 +31,10 @@ export function RefusedTab({ device }: { device: string }) {
           <tbody>
             {letters.map((letter) => (
               <tr key={letter.id}>
-                <td className={classes.time}>{formatMoment(parseTime(letter.time ?? letter.received_at))}</td>
-                <td>{letter.metric ?? '–'}</td>
-                <td data-number>{formatValue(letter.value).text}</td>
+                <td className={classes.time}>{formatMoment(parseTime(letter.received_at))}</td>
+                <td className={classes.time}>{letter.time ? formatMoment(parseTime(letter.time)) : '–'}</td>
+                <td>{letter.metric ? readable(letter.metric) : '–'}</td>
+                <td data-number>{formatFully(letter.value).text}</td>
                 <td>
                   <span className={classes.reason}>{readable(letter.reason)}</span> {letter.message}
                 </td>

@@ -7,7 +7,7 @@ import { LiveChart } from '@/charts/LiveChart';
 import type { LiveTrace } from '@/charts/LiveChartView';
 import { seriesColor } from '@/charts/palette';
 import { clock } from '@/lib/clock';
-import { readable, toNumber } from '@/lib/numbers';
+import { isCoordinate, readable, toNumber } from '@/lib/numbers';
 import { chooseWindow } from '@/lib/window';
 import { gapOf } from '@/live/LiveStore';
 import { useLive, useWatch } from '@/live/live';
@@ -49,6 +49,9 @@ export function metricsOnChart(
 ): string[] {
   const kept = picked?.filter((m) => available.includes(m)) ?? [];
   if (kept.length) return kept;
+  const curves = available.filter((m) => !isCoordinate(m));
+  if (curves.length > 0 && curves.length < available.length)
+    return metricsOnChart(curves, undefined, deviceCount, unitOf);
   if (deviceCount !== 1) return available.slice(0, 1);
   const units = [...new Set(available.map(unitOf))];
   const chosen = units.sort((a, b) => rankOfUnit(a) - rankOfUnit(b)).slice(0, MOST_UNITS);
@@ -147,6 +150,11 @@ export function ChartPanel({
     (from) => fill(selectionKey, Math.max(from - 1000, clock.now() - milliseconds)),
   );
 
+  // The legend shows what is not drawn, too, and the list may not have come to this device: its own word counts.
+  useMemo(() => {
+    for (const d of devices) for (const m of d.metrics) store.series(d.device, m.name).unit = m.unit;
+  }, [devices, store]);
+
   const traces = useMemo<LiveTrace[]>(
     () =>
       devices.flatMap((d, i) =>
@@ -154,7 +162,6 @@ export function ChartPanel({
           .filter((m) => shown.includes(m.name))
           .map((m) => {
             const series = store.series(d.device, m.name);
-            series.unit = m.unit;
             return {
               key: `${d.device}\u0000${m.name}`,
               label: single

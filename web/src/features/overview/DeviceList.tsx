@@ -1,12 +1,14 @@
-import { Button, Loader } from '@mantine/core';
+import { Button } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
 import { createColumnHelper, tableFeatures, useTable } from '@tanstack/react-table';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useEffect, useMemo, useRef, useState } from 'react';
 import { type DeviceListItem, messageOf } from '@/api/client';
-import { fetchReadings, onePerMetric } from '@/api/queries';
+import { fetchReadings, onePerMetric, queries } from '@/api/queries';
 import { clock } from '@/lib/clock';
 import { toNumber } from '@/lib/numbers';
 import { useLive, useWatch } from '@/live/live';
+import { Waiting } from '@/ui/Waiting';
 import classes from './DeviceList.module.css';
 import { DeviceRow, metricsToShow } from './DeviceRow';
 import { texts } from './texts';
@@ -27,7 +29,7 @@ const columns = helper.columns([
 ]);
 
 /** Follows the rows in sight, and fetches what their little lines need from before. */
-function useVisible(devices: DeviceListItem[]): void {
+function useVisible(devices: DeviceListItem[], orders: Map<string, string[]>): void {
   const { store } = useLive();
   const [settled, setSettled] = useState<DeviceListItem[]>([]);
   const key = devices.map((d) => d.device).join('\u0000');
@@ -46,7 +48,7 @@ function useVisible(devices: DeviceListItem[]): void {
     );
     if (fresh.length === 0) return;
     const abort = new AbortController();
-    const firsts = fresh.map((d) => metricsToShow(d, [])[0]!);
+    const firsts = fresh.map((d) => metricsToShow(d, [], orders.get(d.profile ?? ''))[0]!);
     const to = clock.now();
     fetchReadings(
       {
@@ -74,7 +76,7 @@ function useVisible(devices: DeviceListItem[]): void {
       })
       .catch(() => {}); // the lines begin with what comes live
     return () => abort.abort();
-  }, [settled, store]);
+  }, [settled, store, orders]);
 
   useWatch({ devices: settled.map((d) => d.device), interval: '200ms' }, () => {
     fetched.current.clear();
@@ -89,8 +91,10 @@ export function DeviceList({
   charted,
   colorOf,
   onToggle,
+  filtered,
 }: {
   list: DeviceListState;
+  filtered: boolean;
   scroller: RefObject<HTMLElement | null>;
   phone: boolean;
   charted: string[];
@@ -138,7 +142,12 @@ export function DeviceList({
     () => items.map((i) => rows[i.index]?.original).filter((d): d is DeviceListItem => d !== undefined),
     [items, rows],
   );
-  useVisible(visible);
+  const { data: profiles } = useQuery(queries.profiles());
+  const orders = useMemo(
+    () => new Map((profiles ?? []).map((p) => [p.profile, (p.metrics ?? []).map((m) => m.name)])),
+    [profiles],
+  );
+  useVisible(visible, orders);
 
   if (list.error && rows.length === 0) {
     return (
@@ -155,7 +164,7 @@ export function DeviceList({
   if (list.isLoading) {
     return (
       <div className={classes.empty}>
-        <Loader size="sm" aria-label={texts.loading} />
+        <Waiting label={texts.loading} onRetry={list.retry} />
       </div>
     );
   }
@@ -191,6 +200,7 @@ export function DeviceList({
             >
               <DeviceRow
                 item={row.original}
+                order={orders.get(row.original.profile ?? '')}
                 onChart={charted.includes(row.id)}
                 color={colorOf(row.id)}
                 onToggle={onToggle}
@@ -204,7 +214,7 @@ export function DeviceList({
           {texts.more}
         </p>
       )}
-      {rows.length === 0 && <p className={classes.empty}>{texts.none}</p>}
+      {rows.length === 0 && <p className={classes.empty}>{filtered ? texts.none : texts.noneAtAll}</p>}
     </div>
   );
 }

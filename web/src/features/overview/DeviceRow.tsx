@@ -27,17 +27,21 @@ export function seed(store: LiveStore, item: DeviceListItem): void {
   }
 }
 
-/** Numbers first, for they have a trend. */
-export function metricsToShow(item: DeviceListItem, live: string[]): string[] {
+/** Those of the profile first, in its order: its author knows what matters. Then numbers, for they have a trend. */
+export function metricsToShow(item: DeviceListItem, live: string[], order: string[] = []): string[] {
   const known = item.metrics.map((m) => m.name);
   const kind = new Map(item.metrics.map((m) => [m.name, m.type]));
   const rank = (name: string) => {
     const type = kind.get(name);
     return type === 'string' ? 2 : type === 'bool' ? 1 : 0;
   };
+  const place = (name: string) => {
+    const at = order.indexOf(name);
+    return at < 0 ? order.length : at;
+  };
   return [...known, ...live.filter((name) => !kind.has(name))]
     .map((name, i) => ({ name, i }))
-    .sort((a, b) => rank(a.name) - rank(b.name) || a.i - b.i)
+    .sort((a, b) => place(a.name) - place(b.name) || rank(a.name) - rank(b.name) || a.i - b.i)
     .map((m) => m.name);
 }
 
@@ -57,9 +61,12 @@ export const DeviceRow = memo(function DeviceRow({
   item,
   onChart,
   color,
+  order,
   onToggle,
 }: {
   item: DeviceListItem;
+  /** The metrics of its profile. */
+  order?: string[] | undefined;
   onChart: boolean;
   color: string | null;
   onToggle: (device: string) => void;
@@ -72,10 +79,10 @@ export const DeviceRow = memo(function DeviceRow({
   const live = store.metricsOf(device).join('\u0000');
   const series = useMemo(
     () =>
-      metricsToShow(item, live ? live.split('\u0000') : [])
+      metricsToShow(item, live ? live.split('\u0000') : [], order)
         .slice(0, 3)
         .map((name) => store.series(device, name)),
-    [store, item, device, live],
+    [store, item, device, live, order],
   );
   const lastSeen = useCallback(() => store.status(device)?.lastSeen ?? Number.NaN, [store, device]);
   const name = item.name ?? device;

@@ -1,5 +1,5 @@
 import { useComputedColorScheme } from '@mantine/core';
-import { useMediaQuery } from '@mantine/hooks';
+import { useElementSize, useMediaQuery } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useCallback, useMemo, useRef } from 'react';
 import { queries } from '@/api/queries';
@@ -12,6 +12,8 @@ import { type Filter, FilterBar } from './FilterBar';
 import classes from './OverviewPage.module.css';
 import { texts } from './texts';
 import { useDeviceList } from './useDeviceList';
+
+const NARROW_LIST = 620;
 
 export interface OverviewState extends Filter {
   on?: string[] | undefined;
@@ -32,6 +34,8 @@ export function OverviewPage({
   invitation?: ReactNode;
 }) {
   const wide = useMediaQuery('(min-width: 68em)', true, { getInitialValueInEffect: false });
+  // As the style sheet has it: by the room that the list has, which is little on a small desktop, too.
+  const { ref: section, width: room } = useElementSize();
   const dark = useComputedColorScheme() === 'dark';
   const page = useRef<HTMLDivElement>(null);
   const side = useRef<HTMLDivElement>(null);
@@ -76,7 +80,12 @@ export function OverviewPage({
 
   const alone = list.total <= 1 && !filtered && !list.isLoading;
   return (
-    <div className={classes.page} ref={page} data-wide={wide || undefined}>
+    <div
+      className={classes.page}
+      ref={page}
+      data-wide={wide || undefined}
+      data-empty={(alone && list.total === 0) || undefined}
+    >
       {banner && <div className={classes.banner}>{banner}</div>}
       <div className={classes.chart}>
         <ChartPanel
@@ -88,7 +97,7 @@ export function OverviewPage({
           onRemove={toggle}
         />
       </div>
-      <section className={classes.list} aria-labelledby="devices-title">
+      <section ref={section} className={classes.list} aria-labelledby="devices-title">
         <header className={classes.title}>
           <h1 id="devices-title">{texts.title}</h1>
           {!list.isLoading && (
@@ -102,8 +111,9 @@ export function OverviewPage({
         <div className={classes.rows} ref={side}>
           <DeviceList
             list={list}
+            filtered={filtered}
             scroller={wide ? side : page}
-            phone={!wide}
+            phone={room > 0 ? room <= NARROW_LIST : !wide}
             charted={charted}
             colorOf={colorOf}
             onToggle={toggle}

@@ -88,6 +88,7 @@ export function useDeviceList(filter: DeviceFilter): DeviceListState {
     loadMore: () => {
       if (query.hasNextPage && !query.isFetching) query.fetchNextPage();
     },
-    retry: () => query.refetch(),
+    // A request that hangs is given up; asking again would only wait for it.
+    retry: () => client.resetQueries({ queryKey: queries.devices(filter).queryKey, exact: true }),
   };
 }

@@ -4,7 +4,7 @@ import { queries } from '@/api/queries';
 import { clock } from '@/lib/clock';
 import { formatBytes, formatCompact, formatCount } from '@/lib/numbers';
 import { formatSpan } from '@/lib/time';
-import { useLive } from '@/live/live';
+import { useLive, useLostSince } from '@/live/live';
 import classes from './StatusBar.module.css';
 import { texts } from './texts';
 
@@ -48,18 +48,20 @@ function LiveState() {
 
 export function StatusBar() {
   const { data: system, isError } = useQuery(queries.system());
+  // Rates and counts from before would pass for those of now.
+  const known = useLostSince() === null && !isError ? system : undefined;
   const bytes = system ? formatBytes(system.storage.log_bytes + system.storage.series_bytes) : null;
   const free = system ? formatBytes(system.storage.free_bytes) : null;
   return (
     <footer className={classes.bar}>
       <LiveState />
-      {system && (
+      {known && (
         <>
           <span>
-            <b>{formatCompact(system.readings_per_s)}</b> {texts.readings}
+            <b>{formatCompact(known.readings_per_s)}</b> {texts.readings}
           </span>
           <span className={classes.wide}>
-            <b>{formatCount(system.devices)}</b> {texts.devices}
+            <b>{formatCount(known.devices)}</b> {texts.devices}
           </span>
           <span className={classes.wide}>
             <b>
@@ -74,7 +76,7 @@ export function StatusBar() {
           texts.unknown
         ) : system ? (
           <>
-            {texts.up} {formatSpan(system.uptime_s * 1000)}{' '}
+            {known && `${texts.up} ${formatSpan(known.uptime_s * 1000)} `}
             <span className={classes.version}>v{system.version}</span>
           </>
         ) : null}
