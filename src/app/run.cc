@@ -64,6 +64,9 @@ void tell_reach(const Node::Addresses& addresses) {
 void greet(Node& node, const Settings& settings) {
   std::printf("Fluxgate %s\n", std::string(kVersion).c_str());
   if (!node.addresses().http.empty()) std::printf("  web app  http://%s\n", node.addresses().http.c_str());
+  else
+    std::printf(
+        "  web app  not served: the role gateway does not run here, so there is no API, no /healthz and no /metrics\n");
   if (!node.addresses().mqtt.empty()) std::printf("  MQTT     %s\n", node.addresses().mqtt.c_str());
   tell_reach(node.addresses());
   std::printf("  data     %s\n", settings.server.data_dir.c_str());

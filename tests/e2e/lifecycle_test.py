@@ -115,6 +115,7 @@ class Lifecycle(unittest.TestCase):
         with Fluxgate("--roles", "ingest,process,store,registry,auth") as flux:
             self.assertEqual(sorted(flux.ready), ["mqtt", "pid", "version"])
             self.assertNotIn("http://", flux.text())
+            self.assertIn("the role gateway does not run here", flux.text())
             done = fluxgate("query", "--data-dir", flux.data_dir)
             self.assertEqual(done.returncode, 1, done)
             self.assertIn("gateway", done.stderr)

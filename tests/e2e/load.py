@@ -190,3 +190,38 @@ def dead_letters(api, device: str) -> list[dict]:
 def reading_of(letter: dict) -> int:
     """The number of the reading that a dead letter is about."""
     return int(datetime.fromisoformat(letter["time"]).timestamp()) - BASE
+
+
+def limit_devices(test, admin, sender, devices: list[str]) -> None:
+    """Makes the devices with a profile that refuses every tenth reading's `limited`. What the registry was told applies to
+    readings from some moment on, soon after the answer: this returns when it does."""
+    test.assertEqual(admin.post("/api/v1/profiles", {"profile": "limits", "metrics": [{"name": "limited", "max": 100}]}).status, 201)
+    for device in devices:
+        test.assertEqual(admin.post("/api/v1/devices", {"device": device, "profile": "limits"}).status, 201)
+    for device in devices:
+        def refused():
+            sender.post("/api/v1/telemetry", {"device": device, "time": BASE - 1, "metrics": {"limited": 1000}})
+            await_processed(admin)
+            return dead_letters(admin, device)
+
+        wait_until(refused, what=f"the profile's limits for {device}")
+
+
+def check_dead_letters(test, admin, device: str, numbers) -> None:
+    """Every tenth of the readings that are there has its dead letter, once; nothing else has one."""
+    expected = sorted(n for n in numbers if n % 10 == 0)
+    seen = {}
+
+    def all_there():
+        letters = [letter for letter in dead_letters(admin, device) if reading_of(letter) >= 0]
+        missing = set(expected) - {reading_of(letter) for letter in letters}
+        seen["missing"] = f"{len(missing)} of {len(expected)}, from {min(missing, default=None)} to {max(missing, default=None)}"
+        return (letters,) if not missing else None
+
+    try:
+        (letters,) = wait_until(all_there, what=f"the dead letters of {device}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; missing: {seen.get('missing')}") from None
+    test.assertEqual(len({letter["id"] for letter in letters}), len(letters), "a dead letter is there twice")
+    test.assertEqual(len(letters), len(expected))
+    test.assertEqual({letter["reason"] for letter in letters}, {"out_of_range"})

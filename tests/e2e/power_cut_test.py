@@ -8,11 +8,12 @@ import time
 import unittest
 
 from e2e.disk import LoopDisk
-from e2e.harness import Fluxgate, wait_until
-from e2e.load import HttpSender, MqttSender, await_processed, check_readings, dead_letters, metric, reading_of
+from e2e.harness import Api, Fluxgate, wait_until
+from e2e.load import (HttpSender, MqttSender, await_processed, check_dead_letters, check_readings, dead_letters, limit_devices, metric,
+                      reading_of)
 from e2e.quiet import SETTINGS, QuietDevices
 
-CUTS = int(os.environ.get("FLUXGATE_CUTS", "10"))
+CUTS = int(os.environ.get("FLUXGATE_CUTS", "20"))
 SEED = int(os.environ.get("FLUXGATE_SEED", str(time.time_ns() % 1_000_000)))
 
 
@@ -28,6 +29,7 @@ class PowerCut(unittest.TestCase):
             devices = over_http + over_mqtt
             tokens = {device: flux.device_token(device) for device in over_mqtt}
             key = flux.ingest_key()
+            limit_devices(self, flux.administrator(), Api(flux.http, {"Authorization": f"Bearer {key}"}), over_http)
             quiet = QuietDevices(flux.administrator(), key, 3)
             acknowledged = {device: set() for device in devices}
             unknown = {device: set() for device in devices}
@@ -65,7 +67,11 @@ class PowerCut(unittest.TestCase):
                 for device in devices:
                     check_readings(self, admin, device, acknowledged[device], unknown[device])
                 quiet.await_silence(admin)
-            quiet.check(self, flux.administrator())
+            admin = flux.administrator()
+            await_processed(admin)
+            for device in over_http:
+                check_dead_letters(self, admin, device, check_readings(self, admin, device, acknowledged[device], unknown[device]))
+            quiet.check(self, admin)
 
     def test_without_syncs_nothing_is_wrong_or_there_twice(self):
         """What such a log promises of a power cut: an orderly start that says what is gone, and nothing false."""

@@ -171,6 +171,9 @@ Async<HttpResponse> RegistryRoutes::list_devices(HttpRequest& request) {
     else if (part == "facets") with_facets = true;
     else co_return fail(ErrorCode::invalid_argument, "expected latest or facets", "include");
   }
+  if (!with_latest && request.query("epoch"))
+    co_return fail(ErrorCode::invalid_argument, "is for the times of readings: expected beside include=latest",
+                   "epoch");
   const TenantId tenant = tenant_of(request);
   CO_TRY(const auto list, co_await registry_.list_devices(tenant, std::move(filter), sort, std::move(page)));
   std::vector<std::vector<store::LastPoint>> latest;

@@ -1807,7 +1807,7 @@ export interface components {
         limit: number;
         /** @description `next` of the page before. */
         cursor: string;
-        /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+        /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
         epoch: "s" | "ms" | "us" | "ns";
         device: components["schemas"]["DeviceId"];
         from: components["schemas"]["TimePoint"];
@@ -2154,7 +2154,7 @@ export interface operations {
                 /** @description `name`: by name, or device where it has none. `last_seen`: newest first. `state`: silent, online, never. */
                 sort?: "name" | "last_seen" | "state";
                 include?: ("latest" | "facets")[];
-                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
                 epoch?: components["parameters"]["epoch"];
             };
             header?: never;
@@ -2324,7 +2324,7 @@ export interface operations {
     latest: {
         parameters: {
             query?: {
-                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
                 epoch?: components["parameters"]["epoch"];
             };
             header?: never;
@@ -3052,7 +3052,7 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before. */
                 cursor?: components["parameters"]["cursor"];
-                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
                 epoch?: components["parameters"]["epoch"];
             };
             header?: never;
@@ -3435,7 +3435,7 @@ export interface operations {
                 measurement?: string[];
                 label?: string[];
                 interval?: components["schemas"]["Duration"];
-                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
                 epoch?: components["parameters"]["epoch"];
             };
             header?: never;
