@@ -7,7 +7,6 @@
 #include <map>
 #include <optional>
 #include <random>
-#include <set>
 
 #include "bus/embedded/embedded_bus.h"
 #include "bus/embedded/testing/sim_files.h"
@@ -93,7 +92,7 @@ class Model {
       EXPECT_TRUE(code == ErrorCode::io || code == ErrorCode::unavailable || code == ErrorCode::exhausted)
           << offset.error().message;
       // What was answered with anything but `io` was not written and must never be seen.
-      if (code != ErrorCode::io && !crashing_) lanes_[partition].refused.insert(number);
+      if (code != ErrorCode::io && !crashing_) lanes_[partition].refused.emplace(number, offset.error().message);
       return;
     }
     EXPECT_TRUE(lanes_[partition].known.emplace(offset->value, number).second ||
@@ -181,7 +180,7 @@ class Model {
  private:
   struct Lane {
     std::map<std::uint64_t, std::uint64_t> known;  // offset -> number of the record: acknowledged or read
-    std::set<std::uint64_t> refused;
+    std::map<std::uint64_t, std::string> refused;  // by number: why
     Offset read_to;
   };
 
@@ -199,7 +198,7 @@ class Model {
     if (record.origin) EXPECT_EQ(record.origin->input.offset.value, number);
     const std::scoped_lock lock(mutex_);
     EXPECT_LT(number, next_);
-    EXPECT_FALSE(lane.refused.contains(number)) << "record " << number << " was refused";
+    EXPECT_FALSE(lane.refused.contains(number)) << "record " << number << " was refused: " << lane.refused[number];
     const auto [at, is_new] = lane.known.emplace(record.offset.value, number);
     EXPECT_EQ(at->second, number) << "offset " << record.offset.value << " has another record";
     return number;

@@ -107,6 +107,9 @@ Result<bool> PartitionLog::recover_last(Segment& segment) {
     log::error("a segment is damaged; its readers will be told",
                {{"segment", segment.path.string()}, {"from", damage.from}, {"to", damage.to}});
   if (!found.sealed) {
+    // A newer segment may have been taken away and that not be durable. If a power cut brought it back, it would cover
+    // what is now found at the end of this one.
+    DO(context_.files.sync_folder(folder_));
     TRY(auto writable, context_.files.open(segment.path, OpenMode::write));
     DO(finish_unsealed(*writable, *header, found, size));
     TRY(const std::uint64_t now, writable->size());

@@ -110,8 +110,12 @@ Result<Located> SegmentWriter::write(BatchHeader header) {
     Error error = std::move(written).error();
     // A full disk is not a broken one: what was begun is cut away, and the segment goes on when there is room.
     const bool cut = error.code == ErrorCode::unavailable && file_->truncate(size_).has_value();
-    if (cut) claimed_ = size_;
-    else poisoned_ = true;
+    if (cut) {
+      claimed_ = size_;
+    } else {
+      poisoned_ = true;
+      error.code = ErrorCode::io;  // what is there now is not known
+    }
     return std::unexpected(std::move(error));
   }
   dirty_ = true;

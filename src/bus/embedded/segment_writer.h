@@ -35,8 +35,8 @@ class SegmentWriter {
     Offset synced;
     std::optional<Origin> origin;  ///< of the newest record so far that has one
   };
-  /// Writes `group` as one record batch and returns where it lies. `unavailable`: nothing was written (`poisoned` says
-  /// whether the segment can go on); `io`: poisoned.
+  /// Writes `group` as one record batch and returns where it lies. `unavailable`: nothing of it stays, and the
+  /// segment can go on; `io`: poisoned, and what is there is not known.
   Result<Located> append(std::span<const Pending> group, const Stamp& stamp);
   /// A record batch without records; with the seal it is the last one.
   Result<Located> append_mark(const Stamp& stamp, bool seal);

@@ -18,7 +18,9 @@ namespace flux::bus::embedded {
 /// A log of one partition on a simulated disk, for tests that look at its files.
 class LogHarness {
  public:
-  explicit LogHarness(Config config = {}, const std::map<std::string, std::string>& contents = {}) : disk_(1) {
+  explicit LogHarness(Config config = {}, const std::map<std::string, std::string>& contents = {},
+                      std::uint64_t seed = 1)
+      : disk_(seed) {
     config_ = std::move(config);
     config_.partitions = 1;
     config_.threads = 1;

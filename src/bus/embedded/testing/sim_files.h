@@ -98,6 +98,8 @@ class SimDisk {
   friend class SimFiles;
   friend class SimFile;
 
+  static constexpr std::uint64_t kSector = 512;
+
   struct Change {
     bool resize = false;
     std::uint64_t at = 0;  // or the new size
@@ -129,7 +131,6 @@ class SimDisk {
     const std::uint64_t luck = random_() % 4;
     if (luck == 0) return;
     if (luck == 1 || change.resize) return apply(bytes, change);
-    constexpr std::uint64_t kSector = 512;
     for (std::uint64_t from = 0; from < change.bytes.size();) {
       const std::uint64_t size = std::min(change.bytes.size() - from, kSector - (change.at + from) % kSector);
       if (chance(0.5)) apply(bytes, {false, change.at + from, change.bytes.substr(from, size)});
@@ -181,7 +182,10 @@ class SimFile final : public File {
     const std::uint64_t end = at + bytes.size();
     const std::uint64_t grows = end > inode_->current.size() ? end - inode_->current.size() : 0;
     if (disk_.used() + grows > disk_.faults_.capacity) {
-      bytes.resize(disk_.random_() % (bytes.size() - std::min<std::uint64_t>(grows, bytes.size()) + 1));
+      // What found room ends with a block, before the last one.
+      const std::uint64_t room = bytes.size() - std::min<std::uint64_t>(grows, bytes.size());
+      const std::uint64_t last = (at + disk_.random_() % (room + 1)) / SimDisk::kSector * SimDisk::kSector;
+      bytes.resize(last > at && last < end ? last - at : 0);
       result = fail_errno("sim: write", ENOSPC);
     }
     change({false, at, std::move(bytes)});
