@@ -13,7 +13,7 @@ from e2e.load import (HttpSender, MqttSender, await_processed, check_dead_letter
                       reading_of)
 from e2e.quiet import SETTINGS, QuietDevices
 
-CUTS = int(os.environ.get("FLUXGATE_CUTS", "20"))
+CUTS = int(os.environ.get("FLUXGATE_CUTS", "50"))
 SEED = int(os.environ.get("FLUXGATE_SEED", str(time.time_ns() % 1_000_000)))
 
 
