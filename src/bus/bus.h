@@ -45,6 +45,7 @@ enum class RecordKind : std::uint8_t {
   telemetry = 1,  ///< `batch` is set
   control = 2,    ///< `payload` is a control record: a change that processing must see in order (process/control.h)
   event = 3,      ///< `payload` is a JSON object: a device event, dead letter, alert or command
+  processed = 4,  ///< `payload` is readings with what is known of their devices (wire/processed/processed_codec.h)
 };
 
 /// Immutable bytes, shared between the tail and its readers.
@@ -55,6 +56,7 @@ struct Record {
   BatchPtr batch;                ///< telemetry only
   Payload payload;               ///< every other kind
   std::optional<Origin> origin;  ///< of a record that processing made from another
+  bool sync_first = false;       ///< answered once it survives a power cut, however the log answers others
   Offset offset;                 ///< set by the log
   Time appended_at;              ///< set by the log
 };

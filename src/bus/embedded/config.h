@@ -75,7 +75,7 @@ struct Config {
     fields("threads", threads, "Threads that write and sync; a partition is worked on by one at a time.",
            {.min = 1U, .max = 64U});
     // Of the topics that this version writes: a setting of another would do nothing.
-    for (const Topic topic : {Topic::raw_sensor_data, Topic::dead_letters, Topic::device_events})
+    for (const Topic topic : {Topic::raw_sensor_data, Topic::processed_data, Topic::dead_letters, Topic::device_events})
       fields.group(key_of(topic), retention[static_cast<std::size_t>(topic)]);
   }
 

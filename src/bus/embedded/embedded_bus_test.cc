@@ -57,6 +57,48 @@ TEST(EmbeddedBus, AFailedSyncPoisonsTheSegmentAndThePartitionGoesOn) {
   }
 }
 
+TEST(EmbeddedBus, WhatMustBeSyncedFirstSurvivesAPowerCutWhereOthersNeedNot) {
+  for (int round = 0; round < 40; ++round) {
+    Config config;
+    config.fsync = round % 2 == 0 ? Fsync::off : Fsync::interval;
+    config.fsync_interval = 24_h;
+    LogHarness log(config);
+    ASSERT_TRUE(log.open());
+    for (int i = 0; i < round; ++i) ASSERT_TRUE(publish(log, "before " + std::to_string(i)));
+    Record record = conformance_event("a change");
+    record.sync_first = true;
+    const auto offset = log.publish(std::move(record));
+    ASSERT_TRUE(offset);
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(publish(log, "behind"));
+    log.disk().cut_power();
+    Quiet quiet;
+    log.close();
+    ASSERT_TRUE(log.open());
+    const auto found = log.read_all();
+    EXPECT_TRUE(found.damages.empty());
+    ASSERT_GT(found.records.size(), offset->value) << "round " << round;
+    EXPECT_EQ(found.records.at(offset->value), LogHarness::say(conformance_event("a change")));
+  }
+}
+
+TEST(EmbeddedBus, KeepsEveryKindOfRecordOverARestart) {
+  LogHarness log;
+  ASSERT_TRUE(log.open());
+  for (const RecordKind kind : {RecordKind::control, RecordKind::event, RecordKind::processed}) {
+    Record record = conformance_event("of kind " + std::to_string(static_cast<int>(kind)));
+    record.kind = kind;
+    ASSERT_TRUE(log.publish(std::move(record)));
+  }
+  log.close();
+  ASSERT_TRUE(log.open());
+  const auto records = log.bus().reader(kRaw, {0}, {}).value()->read(1 << 20).value();
+  ASSERT_EQ(records.size(), 3U);
+  EXPECT_EQ(records[0].kind, RecordKind::control);
+  EXPECT_EQ(records[1].kind, RecordKind::event);
+  EXPECT_EQ(records[2].kind, RecordKind::processed);
+  EXPECT_TRUE(records[2].payload->contains("of kind 4"));
+}
+
 TEST(EmbeddedBus, AFullDiskRefusesAndResumesByItself) {
   const Quiet quiet;
   LogHarness log;

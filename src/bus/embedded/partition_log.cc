@@ -147,7 +147,9 @@ void PartitionLog::commit_group(std::span<Pending> group, std::size_t bytes) {
     if (writer_->poisoned()) drop_poisoned();
     return refuse_group(group, located.error());
   }
-  if (context_.config.fsync == Fsync::always) {
+  const bool sync_first = context_.config.fsync == Fsync::always ||
+                          std::ranges::any_of(group, [](const Pending& pending) { return pending.record.sync_first; });
+  if (sync_first) {
     if (auto synced = timed_sync(); !synced) {
       drop_poisoned();
       return refuse_group(group, synced.error());

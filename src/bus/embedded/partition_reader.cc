@@ -270,7 +270,7 @@ Result<Record> PartitionReader::decode_record(std::span<const std::byte> payload
   if (payload.size() - next < padded(entry.length)) return wrong("it goes beyond the record batch");
   const auto body = payload.subspan(next, entry.length);
   at = next + padded(entry.length);
-  if (entry.kind < 1 || entry.kind > 3) return wrong("there is no such kind of record");
+  if (entry.kind < 1 || entry.kind > 4) return wrong("there is no such kind of record");
   record.kind = static_cast<RecordKind>(entry.kind);
   if (record.kind != RecordKind::telemetry) {
     if (wanted)
