@@ -25,6 +25,7 @@ runtime::Completion<Offset> publish_control(bus::Bus& bus, PartitionId partition
   runtime::Completion<Offset> done;
   bus::Record record;
   record.kind = bus::RecordKind::control;
+  record.sync_first = true;  // whoever asked for the change forgets it once we say that it is durable
   record.payload = std::make_shared<const std::string>(std::move(bytes));
   bus.producer().publish(bus::Topic::raw_sensor_data, partition, std::move(record),
                          [done](Result<Offset> offset) { done.resolve(std::move(offset)); });

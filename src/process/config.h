@@ -9,7 +9,20 @@
 
 namespace flux::process {
 
+/// The topic processed-data: for programs that read the log (architecture.md 2.2).
+struct ProcessedDataConfig {
+  bool enabled = false;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("enabled", enabled,
+           "Whether readings that passed are also written to the topic processed-data, with profile, labels, place and "
+           "units of their devices: from the start that switches it on, and what that processes again.");
+  }
+};
+
 struct Config {
+  ProcessedDataConfig processed_data;
   Duration silent_after = 10_min;
   Duration max_future = 1_h;
   Duration max_age;
@@ -20,11 +33,13 @@ struct Config {
   Duration checkpoint_interval = 30_s;
   std::uint64_t checkpoint_records = 200'000;
   std::uint32_t output_queue = 4'096;
+  config::Bytes output_bytes = 8_MiB;
   Duration tick_interval = 1_s;
   Duration retry_interval = 20_ms;
 
   template <class Fields>
   void describe(Fields& fields) {
+    fields.group("processed_data", processed_data);
     fields("silent_after", silent_after,
            "A device that has not been heard from for so long is silent, unless its profile says otherwise. 0: never.",
            {.min = 0_s});
@@ -41,8 +56,10 @@ struct Config {
            {.min = 100_ms});
     fields("checkpoint_records", checkpoint_records, "A checkpoint is due after so many records in any case.",
            {.min = 1});
-    fields("output_queue", output_queue, "Dead letters and events of a partition that may wait for the log.",
+    fields("output_queue", output_queue,
+           "Outputs of a partition to one topic that may wait for the log; its processing waits when there are more.",
            {.min = 1});
+    fields("output_bytes", output_bytes, "The same in bytes.", {.min = 4_KiB, .max = 1_GiB});
     fields("tick_interval", tick_interval, "How closely silence is noticed.", {.min = 10_ms});
     fields("retry_interval", retry_interval, "Pause before a full store or log is asked again.", {.min = 1_ms});
   }

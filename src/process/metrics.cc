@@ -9,7 +9,7 @@ Metrics::Metrics(metrics::Registry& registry)
       ticks(registry.counter("fluxgate_process_ticks_total", "Ticks written to the log for timers that were due.")),
       stalls(
           registry.counter("fluxgate_process_stalls_total", "Times that a full store or log made a partition wait.")),
-      lost_records(registry.counter("fluxgate_process_lost_records_total", "Records lost to damage of the log.")),
+      lost_records(registry.counter("fluxgate_process_lost_records_total", "Records that the log had and lost.")),
       checkpoints(registry.counter("fluxgate_process_checkpoints_total", "Checkpoints that became durable.")),
       checkpoint_bytes(
           registry.histogram("fluxgate_process_checkpoint_bytes", "Size of checkpoints.", metrics::Buckets::bytes())),

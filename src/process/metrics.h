@@ -17,7 +17,7 @@ struct Metrics {
   metrics::Counter& events;
   metrics::Counter& ticks;
   metrics::Counter& stalls;        ///< times that a sink was full
-  metrics::Counter& lost_records;  ///< damaged in the log
+  metrics::Counter& lost_records;  ///< damaged, or missing at its end
   metrics::Counter& checkpoints;
   metrics::Histogram& checkpoint_bytes;
   metrics::Histogram& batch_delay;  ///< from arrival to the sinks

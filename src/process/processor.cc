@@ -3,24 +3,27 @@
 #include <algorithm>
 
 #include "observe/log.h"
+#include "process/processed_sink.h"
 #include "wire/control/packing.h"
 
 namespace flux::process {
 namespace {
 
-constexpr std::array<bus::Topic, 2> kTopics{bus::Topic::dead_letters, bus::Topic::device_events};
+constexpr std::array kTopics{bus::Topic::dead_letters, bus::Topic::device_events, bus::Topic::processed_data};
 constexpr bus::Topic kInput = bus::Topic::raw_sensor_data;
 constexpr std::string_view kProcessGroup = "process";
 constexpr std::string_view kStoreGroup = "store";
-constexpr std::uint8_t kDataFormat = 1;
+constexpr std::uint8_t kDataFormat = 2;
+constexpr std::uint8_t kTwoTopics = 1;  // the format before processed_data, without the number of topics
 
 log::Throttle control_failed(10_s);
 log::Throttle checkpoint_failed(10_s);
 
-std::string pack(std::size_t partitions, const std::array<Offset, 2>& topics, const PartitionState& state) {
+std::string pack(std::size_t partitions, std::span<const Offset> topics, const PartitionState& state) {
   wire::control::Packer out;
   out.byte(kDataFormat);
   out.number(partitions);
+  out.number(topics.size());
   for (const Offset topic : topics) out.number(topic.value);
   out.text(state.save());
   return out.take();
@@ -82,9 +85,12 @@ Result<> Processor::recover() {
 
   store_sink_ = std::make_unique<StoreSink>(needs_.store, partition_);
   sinks_.add(*store_sink_);
-  for (std::size_t i = 0; i < kTopics.size(); ++i) {
-    topics_[i] =
-        std::make_unique<TopicSink>(needs_.bus, kTopics[i], partition_, needs_.config.output_queue, needs_.post);
+  const TopicSink::Limits limits{.outputs = needs_.config.output_queue, .bytes = needs_.config.output_bytes};
+  for (const bus::Topic topic : {bus::Topic::dead_letters, bus::Topic::device_events})
+    topics_.push_back(std::make_unique<TopicSink>(needs_.bus, topic, partition_, limits, needs_.post));
+  if (needs_.config.processed_data.enabled)
+    topics_.push_back(std::make_unique<ProcessedSink>(needs_.bus, partition_, limits, needs_.post));
+  for (std::size_t i = 0; i < topics_.size(); ++i) {
     DO(topics_[i]->recover(next_, topics_from_[i]));
     sinks_.add(*topics_[i]);
   }
@@ -112,10 +118,12 @@ bool Processor::restore(const Checkpoint& checkpoint, Offset first_kept) {
   wire::control::Unpacker in(checkpoint.data);
   const std::uint8_t format = in.byte();
   const std::uint64_t partitions = in.number();
-  std::array<Offset, 2> topics;
-  for (Offset& topic : topics) topic.value = in.number();
+  TopicPlaces topics{};
+  const std::size_t places = format == kTwoTopics ? 2 : in.number();
+  for (std::size_t i = 0; i < std::min(places, topics.size()); ++i) topics[i].value = in.number();
   const std::string_view saved = in.text();
-  if (!in.ok() || format != kDataFormat || partitions != needs_.bus.partition_count()) {
+  const bool readable = format == kDataFormat ? places == topics.size() : format == kTwoTopics;
+  if (!in.ok() || !readable || partitions != needs_.bus.partition_count()) {
     log::error("a checkpoint was made by another version or for another number of partitions",
                {{"partition", partition_}, {"checkpoint", checkpoint.next}});
     return false;
@@ -139,7 +147,7 @@ bool Processor::restore(const Checkpoint& checkpoint, Offset first_kept) {
 
 void Processor::follow_lost_topics() {
   bool lost = false;
-  for (std::size_t i = 0; i < topics_.size(); ++i) {
+  for (std::size_t i = 0; i < kTopics.size(); ++i) {
     const auto info = needs_.bus.info(kTopics[i], partition_);
     if (!info || topics_from_[i] <= info->end) continue;
     log::warn("a topic lost outputs of processing", {{"topic", bus::to_string(kTopics[i])},
@@ -301,6 +309,8 @@ void Processor::checkpoint() {
   // Outputs that wait belong to the state already and to no sink yet: the next record's end is a better moment.
   if (pending_ || outputs_waiting_ || fenced_ || checkpointed()) return;
   Pending pending;
+  // A topic that is not written stays where it was: what it has of records to come lies behind that.
+  pending.topics = topics_from_;
   for (std::size_t i = 0; i < topics_.size(); ++i) pending.topics[i] = topics_[i]->scan_from();
   pending.checkpoint.next = next_;
   pending.checkpoint.data = pack(needs_.bus.partition_count(), pending.topics, state_);

@@ -85,9 +85,11 @@ class Processor {
   [[nodiscard]] bool fenced() const { return fenced_; }
 
  private:
+  /// Where a recovery begins to look in dead_letters, device_events, processed_data.
+  using TopicPlaces = std::array<Offset, 3>;
   struct Pending {
     Checkpoint checkpoint;
-    std::array<Offset, 2> topics;  ///< where a recovery begins to look in dead_letters, device_events
+    TopicPlaces topics;
     bool writing = false;
   };
 
@@ -111,7 +113,7 @@ class Processor {
   Generation generation_;
 
   std::unique_ptr<StoreSink> store_sink_;
-  std::array<std::unique_ptr<TopicSink>, 2> topics_;
+  std::vector<std::unique_ptr<TopicSink>> topics_;  // the first so many of the places: processed_data may be off
   std::unique_ptr<RegistrySink> registry_sink_;
   std::unique_ptr<LiveOutput> live_output_;
   Sinks sinks_;
@@ -127,8 +129,8 @@ class Processor {
   bool caught_up_ = false;
 
   std::optional<Pending> pending_;
-  std::array<Offset, 2> topics_from_;  // of the checkpoint that is durable
-  Offset durable_next_;                // of the same
+  TopicPlaces topics_from_{};  // of the checkpoint that is durable
+  Offset durable_next_;        // of the same
   bool have_durable_ = false;
   std::optional<std::array<Offset, 2>> committed_;  // of process and store, as the log was last told
   Duration last_checkpoint_{INT64_MIN / 2};         // long ago, however young the machine is

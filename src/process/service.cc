@@ -49,7 +49,7 @@ runtime::Shard& Service::shard_of(PartitionId partition) const {
 }
 
 Async<void> Service::start() {
-  CO_DO(co_await fill_lost_tail(parts_.bus, parts_.store));
+  CO_DO(co_await fill_lost_tail(parts_.bus, parts_.store, parts_.checkpoints, metrics_));
   feed_ = std::make_unique<ChangeFeed>(parts_.changes, parts_.bus);
   CO_DO(co_await feed_->catch_up());
 

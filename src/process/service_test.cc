@@ -12,6 +12,8 @@
 #include "process/simulation.h"
 #include "runtime/spawn.h"
 #include "store/series/memory/memory_store.h"
+#include "wire/control/packing.h"
+#include "wire/processed/processed_codec.h"
 
 namespace flux::process {
 namespace {
@@ -196,6 +198,33 @@ TEST_F(ServiceTest, ARestartAfterADrainHasNothingToDoAgain) {
   EXPECT_EQ(records(bus::Topic::device_events), events) << "nothing is discovered twice";
 }
 
+TEST_F(ServiceTest, CheckpointsFromBeforeProcessedDataAreGoodStill) {
+  begin();
+  for (int i = 0; i < 20; ++i) publish("device-" + std::to_string(i), i);
+  end();
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    const Offset next = checkpoints.list({i})->front();
+    const auto newest = checkpoints.read({i}, next).value();
+    wire::control::Unpacker in(newest.data);
+    wire::control::Packer out;
+    ASSERT_EQ(in.byte(), 2);
+    out.byte(1);
+    out.number(in.number());
+    ASSERT_EQ(in.number(), 3U);
+    for (int topic = 0; topic < 2; ++topic) out.number(in.number());
+    in.number();
+    out.text(in.text());
+    ASSERT_TRUE(in.ok());
+    ASSERT_TRUE(checkpoints.write({i}, checkpoints.take_over({i}).value(), {.next = next, .data = out.take()}));
+  }
+  bus->forget("process");
+  begin();
+  for (std::uint16_t i = 0; i < 3; ++i)
+    EXPECT_EQ(bus->committed("process", bus::Topic::raw_sensor_data, {i}), checkpoints.list({i})->front());
+  EXPECT_EQ(directory->size(kTenant), 20U);
+  end();
+}
+
 TEST_F(ServiceTest, ARestartWithoutADrainRepeatsNothingEither) {
   begin();
   for (int i = 0; i < 20; ++i) publish("device-" + std::to_string(i), i);
@@ -231,6 +260,7 @@ TEST_F(ServiceTest, ALogThatLostItsTailGoesOnBehindWhatTheStoreKnows) {
   publish("device-7", 77, wall_now() + 1_s);
   EXPECT_TRUE(live->wait([&] { return live->readings == 1; }));
   EXPECT_GE(bus->info(bus::Topic::raw_sensor_data, partition("device-7"))->end, before);
+  EXPECT_GE(registry_metrics->value("fluxgate_process_lost_records_total"), 20.0);
   EXPECT_EQ(store->latest({.tenant = kTenant, .devices = {"device-7"}})->at(0).value, Value(77.0));
   EXPECT_EQ(directory->size(kTenant), 20U) << "the checkpoint still holds";
   end();
@@ -249,6 +279,31 @@ TEST_F(ServiceTest, ATopicThatLostItsTailGetsEachOutputOnceThroughACrashBeforeTh
   begin();
   end();
   EXPECT_EQ(records(bus::Topic::device_events), 40U) << "what was published after the loss is found again";
+}
+
+TEST_F(ServiceTest, ALogThatLostWhatOnlyACheckpointHasSeenSaysSoAndGoesOnBehindThat) {
+  begin();
+  for (int i = 0; i < 20; ++i) publish("device-" + std::to_string(i), i);
+  end();
+  std::vector<Offset> seen;
+  std::uint64_t all = 0;
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    seen.push_back(checkpoints.list({i})->front());
+    all += seen.back().value;
+  }
+  bus = bus::memory::make_memory_bus(3);
+  store = store::memory::make_store();
+  begin();
+  EXPECT_EQ(registry_metrics->value("fluxgate_process_lost_records_total"), static_cast<double>(all));
+  publish("device-7", 77);
+  EXPECT_TRUE(live->wait([&] { return live->readings == 1; }));
+  for (std::uint16_t i = 0; i < 3; ++i)
+    EXPECT_GE(bus->info(bus::Topic::raw_sensor_data, {i})->end, seen[i]) << "no offset means two things";
+  end();
+  begin();
+  EXPECT_EQ(registry_metrics->value("fluxgate_process_lost_records_total"), 0.0) << "said once";
+  EXPECT_EQ(directory->size(kTenant), 1U) << "the state of what the log has, and not the old one";
+  end();
 }
 
 TEST_F(ServiceTest, ALogThatLostWhatItsTopicsSpeakOfGoesOnBehindThat) {
@@ -272,6 +327,68 @@ TEST_F(ServiceTest, ALogThatLostWhatItsTopicsSpeakOfGoesOnBehindThat) {
   for (const bus::Record& record : reader->read(1 << 20).value())
     origins.insert(record.payload->substr(0, record.payload->find(",\"time\"")));
   EXPECT_EQ(origins.size(), 4U) << "neither left out for one of the same place, nor with its id";
+}
+
+TEST_F(ServiceTest, WritesWhatPassedToProcessedDataWhereThatIsOn) {
+  Config config;
+  config.processed_data.enabled = true;
+  auto profile = std::make_shared<registry::Profile>();
+  profile->id = "pump";
+  profile->metrics = {{.name = "temperature", .unit = "°C", .max = 100.0}};
+  changes.add({.version = 1,
+               .tenant = kTenant,
+               .kind = registry::Change::Kind::profile_set,
+               .key = "pump",
+               .profile = profile});
+  changes.add({.version = 2,
+               .tenant = kTenant,
+               .kind = registry::Change::Kind::device_set,
+               .key = "pump-1",
+               .device = registry::DeviceChange{.device = "pump-1", .profile = "pump", .labels = {{"site", "north"}}}});
+  begin(config);
+  publish("pump-1", 50);
+  publish("pump-1", 150);
+  publish("pump-1", 51);
+  ASSERT_TRUE(live->wait([&] { return live->readings == 2; }));
+  end();
+  auto reader = bus->reader(bus::Topic::processed_data, partition("pump-1"), {}).value();
+  const auto written = reader->read(1 << 20).value();
+  ASSERT_EQ(written.size(), 2U);
+  for (std::size_t i = 0; i < written.size(); ++i) {
+    EXPECT_EQ(written[i].kind, bus::RecordKind::processed);
+    const auto processed = wire::processed::decode(*written[i].payload).value();
+    EXPECT_EQ(processed.position, written[i].origin->input);
+    const auto& group = processed.batch->groups()[0];
+    EXPECT_EQ(processed.batch->value(group, 0, 0), Value(50.0 + static_cast<double>(i)));
+    EXPECT_EQ(processed.contexts[0]->profile, "pump");
+    EXPECT_EQ(processed.contexts[0]->unit_of("temperature"), "°C");
+    EXPECT_EQ(*processed.contexts[0]->label("site"), "north");
+  }
+  begin();  // off again, and in between a start that has it on
+  publish("pump-1", 52);
+  ASSERT_TRUE(live->wait([&] { return live->readings == 1; }));
+  end();
+  begin(config);
+  publish("pump-1", 53);
+  ASSERT_TRUE(live->wait([&] { return live->readings == 1; }));
+  end();
+  EXPECT_EQ(records(bus::Topic::processed_data), 3U) << "not the one that passed while it was off";
+}
+
+TEST_F(ServiceTest, ProcessedDataThatLostItsTailGetsEachBatchOnceThroughACrashBeforeTheNextCheckpoint) {
+  Config config;
+  config.processed_data.enabled = true;
+  begin(config);
+  for (int i = 0; i < 20; ++i) publish("device-" + std::to_string(i), i);
+  end();
+  bus = bus::memory::make_memory_bus(3);  // a power cut, and nothing was synced but the store and the checkpoints
+  begin(config);
+  for (int i = 0; i < 20; ++i) publish("device-" + std::to_string(i), i, wall_now() + 1_s);
+  ASSERT_TRUE(live->wait([&] { return live->readings == 20; }));
+  end(false);
+  begin(config);
+  end();
+  EXPECT_EQ(records(bus::Topic::processed_data), 20U);
 }
 
 TEST_F(ServiceTest, TakesChangesOfTheRegistryToTheirPartitions) {

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/batch_builder.h"
+#include "wire/processed/processed_codec.h"
 
 namespace flux::process::simulation {
 namespace {
@@ -124,6 +125,8 @@ Config test_config() {
   config.read_bytes = 4'096;
   config.checkpoint_interval = 2_s;
   config.output_queue = 16;
+  config.output_bytes = 8_KiB;
+  config.processed_data.enabled = true;
   return config;
 }
 
@@ -138,6 +141,12 @@ std::vector<std::string> topic_content(bus::Bus& bus, bus::Topic topic, Partitio
 std::vector<std::string> sorted(std::vector<std::string> texts) {
   std::ranges::sort(texts);
   return texts;
+}
+
+std::size_t readings_of(const std::vector<std::string>& processed) {
+  std::size_t readings = 0;
+  for (const std::string& record : processed) readings += wire::processed::decode(record)->batch->reading_count();
+  return readings;
 }
 
 /// Every point of the store as text.
@@ -205,6 +214,13 @@ class Node {
     if (random.chance(0.2)) processors[random.below(processors.size())]->maintain(now, now - Time{});
   }
 
+  /// What is under way goes on, and nothing new begins.
+  void work() {
+    bus.work(1'000);
+    run(tasks_);
+    run(background_);
+  }
+
   /// Until nothing moves any more.
   void settle() {
     bus.failures = store.failures = 0;
@@ -216,11 +232,18 @@ class Node {
         moved |= !processor->settled();
       }
       moved |= bus.busy() || !tasks_.empty() || !background_.empty();
-      bus.work(1'000);
-      run(tasks_);
-      run(background_);
+      work();
       quiet = moved ? 0 : quiet + 1;
     }
+  }
+
+  /// Readings that did not pass.
+  [[nodiscard]] double refused() const {
+    double sum = 0;
+    for (std::size_t i = 0; i < kReasonCount; ++i)
+      sum += registry.value("fluxgate_process_refused_readings_total",
+                            {{"reason", std::string(to_string(static_cast<Reason>(i)))}});
+    return sum;
   }
 
   Random random;
@@ -290,6 +313,7 @@ TEST_P(Crashes, LeaveEverythingExactlyOnce) {
   Fleet fleet(random);
   node.bus.failures = random.chance(0.5) ? 0.05 : 0;
   node.store.failures = random.chance(0.5) ? 0.1 : 0;
+  const bool switched = GetParam() % 4 == 3;  // processed-data is on in some lives and off in others
   node.start();
   int crashes = 0;
   for (int action = 0; action < 1'500; ++action) {
@@ -313,6 +337,7 @@ TEST_P(Crashes, LeaveEverythingExactlyOnce) {
       if (random.chance(0.3)) node.checkpoints.damage_newest({static_cast<std::uint16_t>(random.below(kPartitions))});
       if (random.chance(0.3))
         node.config.silent_after = Duration{1'000'000'000 * static_cast<std::int64_t>(1 + random.below(6))};
+      if (switched) node.config.processed_data.enabled = random.chance(0.6);
       ++crashes;
       node.start();
       continue;
@@ -336,6 +361,7 @@ TEST_P(Crashes, LeaveEverythingExactlyOnce) {
   }
   Node calm(*copy, 1);
   calm.config = node.config;
+  calm.config.processed_data.enabled = true;
   calm.now = node.now;
   calm.start();
   for (const auto& processor : calm.processors) processor->quiesce();
@@ -343,6 +369,7 @@ TEST_P(Crashes, LeaveEverythingExactlyOnce) {
 
   std::size_t silences = 0;
   std::size_t letters = 0;
+  std::size_t readings = 0;
   for (std::size_t i = 0; i < kPartitions; ++i) {
     const PartitionId partition{static_cast<std::uint16_t>(i)};
     EXPECT_EQ(copy->info(bus::Topic::raw_sensor_data, partition)->end,
@@ -353,6 +380,14 @@ TEST_P(Crashes, LeaveEverythingExactlyOnce) {
       EXPECT_EQ(got, sorted(topic_content(*copy, topic, partition)));
       EXPECT_EQ(std::set<std::string>(got.begin(), got.end()).size(), got.size()) << "each once";
     }
+    // Each says of which record and which part it is, so that equal ones would be repeats.
+    const auto processed = sorted(topic_content(*log, bus::Topic::processed_data, partition));
+    const auto all_processed = sorted(topic_content(*copy, bus::Topic::processed_data, partition));
+    EXPECT_EQ(std::set<std::string>(processed.begin(), processed.end()).size(), processed.size()) << "each once";
+    if (switched) EXPECT_TRUE(std::ranges::includes(all_processed, processed));
+    else EXPECT_EQ(processed, all_processed);
+    EXPECT_GT(processed.size(), 0U);
+    readings += readings_of(all_processed);
     letters += topic_content(*log, bus::Topic::dead_letters, partition).size();
     for (const std::string& event : topic_content(*log, bus::Topic::device_events, partition))
       silences += event.contains("device_silent") ? 1 : 0;
@@ -365,10 +400,48 @@ TEST_P(Crashes, LeaveEverythingExactlyOnce) {
   EXPECT_GT(silences, 0U);
   EXPECT_GT(letters, 0U);
   EXPECT_GT(node.checkpoints.written, 0U);
+  const double refused = calm.refused();
+  EXPECT_EQ(static_cast<double>(readings) + refused, calm.registry.value("fluxgate_process_readings_total"))
+      << "what passed is there, and nothing else";
   RecordProperty("crashes", crashes);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Crashes, testing::Range(0, 40));
+
+TEST(Switch, WhatWasWrittenBeforeItWasOffIsFoundWhenItIsOnAgain) {
+  const auto log = bus::memory::make_memory_bus(1);
+  log->set_time(kStart);
+  Node node(*log, 1);
+  node.config.output_queue = 1'000;
+  node.config.output_bytes = 1_MiB;
+  Fleet fleet(node.random);
+  for (int i = 0; i < 200; ++i) {
+    bus::Record record;
+    record.batch = fleet.batch(kStart, [](const Shape&) { return true; });
+    append(*log, {0}, std::move(record));
+  }
+  const auto written = [&] { return topic_content(*log, bus::Topic::processed_data, {0}); };
+  node.start();
+  node.settle();
+  const auto all = written();
+  EXPECT_GT(all.size(), 150U);
+
+  // Off, and a checkpoint in the middle of what was written already.
+  node.crash();
+  node.config.processed_data.enabled = false;
+  node.start();
+  Processor& processor = *node.processors[0];
+  EXPECT_EQ(processor.step().value(), Processor::Progress::worked);
+  EXPECT_LT(processor.next(), Offset{150});
+  ASSERT_TRUE(node.store.flush());
+  processor.checkpoint();
+  while (!processor.checkpointed()) node.work();
+  node.crash();
+  node.config.processed_data.enabled = true;
+  node.start();
+  node.settle();
+  EXPECT_EQ(written(), all);
+}
 
 /// What one bucket says, without the places that depend on the number of partitions.
 std::string without_place(const std::string& json) {

@@ -7,13 +7,15 @@
 namespace flux::process {
 namespace {
 
-constexpr std::size_t kWindow = 256;  // publishes under way at once
+constexpr std::size_t kWindow = 256;           // publishes under way at once
+constexpr std::size_t kWindowBytes = 1 << 20;  // and their bytes: the log's queue is for the devices' readings first
 constexpr std::size_t kScanBytes = 1 << 20;
 
 struct Waiting {
   enum class Stage : std::uint8_t { queued, in_flight, unknown, published };
   bus::Origin origin;
-  bus::Payload json;
+  bus::RecordKind kind;
+  bus::Payload payload;
   Stage stage = Stage::queued;
 };
 
@@ -26,19 +28,22 @@ struct TopicSink::State : std::enable_shared_from_this<State> {
   bus::Bus& bus;
   const bus::Topic topic;
   const PartitionId partition;
-  const std::size_t limit;
+  const Limits limits;
   const Post post;
   bool open = true;
 
   std::deque<Waiting> queue;
   std::uint64_t first = 0;  // number of queue.front() among all ever queued
+  std::size_t bytes = 0;    // of all in the queue
   std::size_t in_flight = 0;
+  std::size_t in_flight_bytes = 0;
+  std::uint64_t refused = 0;
   bool failed = false;              // something is to be published again: only when nothing is under way
   Offset base;                      // everything that we may have to look for lies at or behind
   std::set<bus::Origin> published;  // by a former run
 
-  State(bus::Bus& the_bus, bus::Topic the_topic, PartitionId the_partition, std::size_t the_limit, Post the_post)
-      : bus(the_bus), topic(the_topic), partition(the_partition), limit(the_limit), post(std::move(the_post)) {}
+  State(bus::Bus& the_bus, bus::Topic the_topic, PartitionId the_partition, Limits the_limits, Post the_post)
+      : bus(the_bus), topic(the_topic), partition(the_partition), limits(the_limits), post(std::move(the_post)) {}
 
   Result<> scan(Offset from, const std::function<void(const bus::Origin&)>& found) const {
     TRY(const bus::PartitionInfo info, bus.info(topic, partition));
@@ -62,14 +67,15 @@ struct TopicSink::State : std::enable_shared_from_this<State> {
 
   void pump() {
     if (failed) return;
-    for (std::size_t i = 0; i < queue.size() && in_flight < kWindow && !failed; ++i) {
+    for (std::size_t i = 0; i < queue.size() && in_flight < kWindow && in_flight_bytes < kWindowBytes && !failed; ++i) {
       Waiting& waiting = queue[i];
       if (waiting.stage != Waiting::Stage::queued) continue;
       waiting.stage = Waiting::Stage::in_flight;
       ++in_flight;
+      in_flight_bytes += waiting.payload->size();
       bus::Record record;
-      record.kind = bus::RecordKind::event;
-      record.payload = waiting.json;
+      record.kind = waiting.kind;
+      record.payload = waiting.payload;
       record.origin = waiting.origin;
       bus.producer().publish(topic, partition, std::move(record),
                              [self = shared_from_this(), number = first + i](Result<Offset> result) {
@@ -83,7 +89,16 @@ struct TopicSink::State : std::enable_shared_from_this<State> {
   void on_published(std::uint64_t number, Result<Offset> result) {
     Waiting& waiting = queue[number - first];
     --in_flight;
+    in_flight_bytes -= waiting.payload->size();
     if (result) {
+      waiting.stage = Waiting::Stage::published;
+    } else if (result.error().code == ErrorCode::too_large) {
+      // Trying again would end the same way, for ever: the partition must go on.
+      ++refused;
+      log::error("the log takes no output of this size", {{"topic", bus::to_string(topic)},
+                                                          {"partition", partition},
+                                                          {"offset", waiting.origin.input.offset},
+                                                          {"reason", result.error()}});
       waiting.stage = Waiting::Stage::published;
     } else {
       log::warn(publish_failed, "outputs of processing wait: the log did not take them",
@@ -91,11 +106,16 @@ struct TopicSink::State : std::enable_shared_from_this<State> {
       waiting.stage = result.error().code == ErrorCode::io ? Waiting::Stage::unknown : Waiting::Stage::queued;
       failed = true;
     }
+    pop_published();
+    pump();
+  }
+
+  void pop_published() {
     while (!queue.empty() && queue.front().stage == Waiting::Stage::published) {
+      bytes -= queue.front().payload->size();
       queue.pop_front();
       ++first;
     }
-    pump();
   }
 
   void retry() {
@@ -107,18 +127,15 @@ struct TopicSink::State : std::enable_shared_from_this<State> {
         if (waiting.stage == Waiting::Stage::unknown)
           waiting.stage = there.contains(waiting.origin) ? Waiting::Stage::published : Waiting::Stage::queued;
       }
-      while (!queue.empty() && queue.front().stage == Waiting::Stage::published) {
-        queue.pop_front();
-        ++first;
-      }
+      pop_published();
     }
     failed = false;
     pump();
   }
 };
 
-TopicSink::TopicSink(bus::Bus& bus, bus::Topic topic, PartitionId partition, std::size_t queue, Post post)
-    : state_(std::make_shared<State>(bus, topic, partition, queue, std::move(post))) {}
+TopicSink::TopicSink(bus::Bus& bus, bus::Topic topic, PartitionId partition, Limits limits, Post post)
+    : state_(std::make_shared<State>(bus, topic, partition, limits, std::move(post))) {}
 
 TopicSink::~TopicSink() { state_->open = false; }
 
@@ -143,15 +160,24 @@ void TopicSink::settled(Offset from) { state_->base = std::max(state_->base, fro
 
 Result<> TopicSink::write(const Outputs& outputs) {
   State& s = *state_;
-  if (s.queue.size() >= s.limit) return fail(ErrorCode::exhausted, "the log does not keep up with outputs");
-  for (const Signal& signal : outputs.signals) {
-    if (signal.topic != s.topic) continue;
-    const bus::Origin origin{outputs.position, signal.ordinal};
-    if (!s.published.empty() && s.published.erase(origin) != 0) continue;
-    s.queue.push_back({origin, signal.json, Waiting::Stage::queued});
-  }
+  if (s.queue.size() >= s.limits.outputs || s.bytes >= s.limits.bytes)
+    return fail(ErrorCode::exhausted, "the log does not keep up with outputs");
+  collect(outputs);
   s.pump();
   return {};
+}
+
+void TopicSink::collect(const Outputs& outputs) {
+  for (const Signal& signal : outputs.signals)
+    if (signal.topic == state_->topic) add(outputs.position, signal.ordinal, bus::RecordKind::event, signal.json);
+}
+
+void TopicSink::add(Position input, std::uint32_t ordinal, bus::RecordKind kind, bus::Payload payload) {
+  State& s = *state_;
+  const bus::Origin origin{input, ordinal};
+  if (!s.published.empty() && s.published.erase(origin) != 0) return;
+  s.bytes += payload->size();
+  s.queue.push_back({origin, kind, std::move(payload), Waiting::Stage::queued});
 }
 
 Offset TopicSink::durable() const {
@@ -162,5 +188,7 @@ Offset TopicSink::durable() const {
 void TopicSink::retry() { state_->retry(); }
 
 std::size_t TopicSink::waiting() const { return state_->queue.size(); }
+
+std::uint64_t TopicSink::refused_outputs() const { return state_->refused; }
 
 }  // namespace flux::process

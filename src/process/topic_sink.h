@@ -16,10 +16,14 @@ using Post = std::function<void(std::move_only_function<void()>)>;
 
 /// Dead letters or device events to their topic, each exactly once: what a former run has published since the
 /// checkpoint is read back from the topic and left out.
-class TopicSink final : public Sink {
+class TopicSink : public Sink {
  public:
-  /// `queue`: outputs that may wait for the log; beyond it `write` is `exhausted`.
-  TopicSink(bus::Bus& bus, bus::Topic topic, PartitionId partition, std::size_t queue, Post post);
+  /// What may wait for the log; once there is so much, `write` is `exhausted`.
+  struct Limits {
+    std::size_t outputs;
+    std::size_t bytes;
+  };
+  TopicSink(bus::Bus& bus, bus::Topic topic, PartitionId partition, Limits limits, Post post);
   ~TopicSink() override;
 
   /// Finds what was published of the records from `input` on; it lies at or behind `from` in the topic.
@@ -35,6 +39,13 @@ class TopicSink final : public Sink {
   /// Publishes again what the log could not take. Now and then.
   void retry();
   [[nodiscard]] std::size_t waiting() const;
+  /// Outputs that the log will never take; each was said in the log.
+  [[nodiscard]] std::uint64_t refused_outputs() const;
+
+ protected:
+  /// Hands the outputs that are for this topic to `add`, in the order of their ordinals.
+  virtual void collect(const Outputs& outputs);
+  void add(Position input, std::uint32_t ordinal, bus::RecordKind kind, bus::Payload payload);
 
  private:
   struct State;
