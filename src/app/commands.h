@@ -101,4 +101,14 @@ struct TailOptions {
 };
 int tail(const TailOptions& options);
 
+struct LogOptions {
+  std::string data_dir = "data";
+  std::string topic = "processed-data";
+  std::optional<std::uint16_t> partition;
+  std::vector<std::string> devices;  ///< readings and events of these; empty: everything
+};
+/// Prints what a topic of the log holds, one JSON object a line. The server must not be running. 1 when some of it is
+/// damaged: that is said, and the rest is printed.
+int print_log(const LogOptions& options);
+
 }  // namespace flux::app

@@ -215,6 +215,18 @@ int main(int argc, char** argv) {
   tail_command->add_flag("--json", tail_options.json, "One JSON object a line");
   tail_command->callback([&] { status = tail(tail_options); });
 
+  LogOptions log_options;
+  CLI::App* log_command =
+      app.add_subcommand("log", "Print what a topic of a stopped server's log holds, one JSON object a line");
+  log_command->add_option("topic", log_options.topic, "raw-sensor-data, processed-data, device-events or dead-letters")
+      ->capture_default_str();
+  log_command->add_option("--data-dir", log_options.data_dir, "Data folder of the server")->capture_default_str();
+  log_command->add_option("--partition", log_options.partition, "Only this one");
+  log_command->add_option("--device", log_options.devices, "Only readings and events of these devices")
+      ->take_all()
+      ->allow_extra_args(false);
+  log_command->callback([&] { status = print_log(log_options); });
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

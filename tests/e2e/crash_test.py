@@ -1,5 +1,5 @@
 """kill -9 during load, again and again: every acknowledged reading is there afterwards, exactly once, and what is
-derived from it (windows, dead letters, silence and return of devices) is right too."""
+derived from it (windows, dead letters, processed-data, silence and return of devices) is right too."""
 
 import os
 import random
@@ -7,7 +7,7 @@ import time
 import unittest
 
 from e2e.harness import Api, Fluxgate, wait_until
-from e2e.load import HttpSender, await_processed, check_dead_letters, check_readings, limit_devices
+from e2e.load import HttpSender, await_processed, check_dead_letters, check_processed, check_readings, limit_devices, processed_readings
 from e2e.quiet import SETTINGS, QuietDevices
 
 SEED = int(os.environ.get("FLUXGATE_SEED", str(time.time_ns() % 1_000_000)))
@@ -21,7 +21,7 @@ class Crash(unittest.TestCase):
         chance = random.Random(SEED)
         # Small segments, flushes and checkpoints so that a kill meets each of them under way.
         with Fluxgate("--set", "store.flush_interval=100ms", "--set", "bus.segment_bytes=256KiB",
-                      "--set", "process.checkpoint_interval=100ms", *SETTINGS) as flux:
+                      "--set", "process.checkpoint_interval=100ms", "--set", "process.processed_data.enabled=true", *SETTINGS) as flux:
             admin = flux.administrator()
             devices = [f"crash-{i}" for i in range(SENDERS)]
             key = flux.ingest_key()
@@ -50,10 +50,13 @@ class Crash(unittest.TestCase):
                 quiet.await_silence(flux.administrator())
             admin = flux.administrator()
             await_processed(admin)
+            numbers = {device: check_readings(self, admin, device, acknowledged[device], unknown[device]) for device in devices}
             for device in devices:
-                numbers = check_readings(self, admin, device, acknowledged[device], unknown[device])
-                check_dead_letters(self, admin, device, numbers)
+                check_dead_letters(self, admin, device, numbers[device])
             quiet.check(self, admin)
+            self.assertEqual(flux.stop(), 0)
+            for device, rows in processed_readings(self, flux, devices).items():
+                check_processed(self, rows, numbers[device], limited=True)
 
 
 if __name__ == "__main__":

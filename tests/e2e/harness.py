@@ -194,6 +194,13 @@ class Fluxgate:
     def text(self) -> str:
         return "\n".join(self.output)
 
+    def log(self, topic: str, *arguments: str) -> list[dict]:
+        """What a topic holds, while nothing runs on the folder."""
+        done = subprocess.run([BINARY, "log", topic, "--data-dir", self.data_dir, *arguments], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=LIMIT_S, env=self.environment)
+        assert done.returncode == 0, done
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     # --- addresses --------------------------------------------------------------------------------------------------
 
     @property

@@ -225,3 +225,26 @@ def check_dead_letters(test, admin, device: str, numbers) -> None:
     test.assertEqual(len({letter["id"] for letter in letters}), len(letters), "a dead letter is there twice")
     test.assertEqual(len(letters), len(expected))
     test.assertEqual({letter["reason"] for letter in letters}, {"out_of_range"})
+
+
+def processed_readings(test, flux, devices: list[str]) -> dict[str, list[dict]]:
+    """What the topic processed-data holds of numbered readings, by device; the server is stopped. None of it twice."""
+    found = {device: [] for device in devices}
+    for row in flux.log("processed-data"):
+        if row["device"] in found and "n" in row["metrics"]:
+            found[row["device"]].append(row)
+    for device, rows in found.items():
+        numbers = [row["metrics"]["n"]["value"] for row in rows]
+        test.assertEqual(len(numbers), len(set(numbers)), f"a reading of {device} is there twice")
+        for row in rows:
+            test.assertEqual(reading_of(row), row["metrics"]["n"]["value"])
+    return found
+
+
+def check_processed(test, rows: list[dict], numbers, limited: bool) -> None:
+    """The readings that are stored, and with them what was known of their device; without what was refused."""
+    test.assertEqual(sorted(row["metrics"]["n"]["value"] for row in rows), sorted(numbers))
+    for row in rows:
+        refused = limited and row["metrics"]["n"]["value"] % 10 == 0
+        test.assertEqual("limited" in row["metrics"], not refused, row)
+        test.assertEqual(row.get("profile"), "limits" if limited else None, row)

@@ -9,8 +9,8 @@ import unittest
 
 from e2e.disk import LoopDisk
 from e2e.harness import Api, Fluxgate, wait_until
-from e2e.load import (HttpSender, MqttSender, await_processed, check_dead_letters, check_readings, dead_letters, limit_devices, metric,
-                      reading_of)
+from e2e.load import (BASE, HttpSender, MqttSender, await_processed, check_dead_letters, check_processed, check_readings, dead_letters,
+                      limit_devices, metric, processed_readings, reading_of)
 from e2e.quiet import SETTINGS, QuietDevices
 
 CUTS = int(os.environ.get("FLUXGATE_CUTS", "50"))
@@ -24,7 +24,7 @@ class PowerCut(unittest.TestCase):
         # Small segments, flushes and checkpoints so that a cut meets each of them under way.
         with LoopDisk(256 << 20) as disk, Fluxgate(
                 "--set", "store.flush_interval=100ms", "--set", "bus.segment_bytes=64KiB",
-                "--set", "process.checkpoint_interval=100ms", *SETTINGS, data_dir=disk.path) as flux:
+                "--set", "process.checkpoint_interval=100ms", "--set", "process.processed_data.enabled=true", *SETTINGS, data_dir=disk.path) as flux:
             over_http, over_mqtt = ["http-0", "http-1"], ["mqtt-0"]
             devices = over_http + over_mqtt
             tokens = {device: flux.device_token(device) for device in over_mqtt}
@@ -69,9 +69,13 @@ class PowerCut(unittest.TestCase):
                 quiet.await_silence(admin)
             admin = flux.administrator()
             await_processed(admin)
+            numbers = {device: check_readings(self, admin, device, acknowledged[device], unknown[device]) for device in devices}
             for device in over_http:
-                check_dead_letters(self, admin, device, check_readings(self, admin, device, acknowledged[device], unknown[device]))
+                check_dead_letters(self, admin, device, numbers[device])
             quiet.check(self, admin)
+            self.assertEqual(flux.stop(), 0)
+            for device, rows in processed_readings(self, flux, devices).items():
+                check_processed(self, rows, numbers[device], limited=device in over_http)
 
     def test_without_syncs_nothing_is_wrong_or_there_twice(self):
         """What such a log promises of a power cut: an orderly start that says what is gone, and nothing false."""
@@ -84,7 +88,8 @@ class PowerCut(unittest.TestCase):
         # Heads and checkpoints are flushed far more often than the log is synced: they know of more than it keeps.
         with LoopDisk(256 << 20) as disk, Fluxgate(
                 "--set", f"bus.fsync={mode}", "--set", "bus.fsync_interval=1s", "--set", "store.flush_interval=100ms",
-                "--set", "bus.segment_bytes=1MiB", "--set", "process.checkpoint_interval=100ms", data_dir=disk.path) as flux:
+                "--set", "bus.segment_bytes=1MiB", "--set", "process.checkpoint_interval=100ms",
+                "--set", "process.processed_data.enabled=true", data_dir=disk.path) as flux:
             admin = flux.administrator()
             self.assertEqual(admin.post("/api/v1/profiles", {"profile": "limits", "metrics": [{"name": "limited", "max": 100}]}).status, 201)
             devices = ["loose-0", "loose-1", "loose-2"]
@@ -99,6 +104,7 @@ class PowerCut(unittest.TestCase):
             kept = {device: set() for device in devices}
             refused = {device: set() for device in devices}  # readings that have a dead letter
             first = {device: 0 for device in devices}
+            key_headers = {"Authorization": f"Bearer {key}"}
             warned = 0
             for cut in range(CUTS):
                 only_killed = cut % 3 == 2  # on what a power cut left; this loses nothing
@@ -113,6 +119,7 @@ class PowerCut(unittest.TestCase):
 
                 wait_until(under_way, limit=60, what=f"{wanted} readings and {written} checkpoints before cut {cut}")
                 if not only_killed:
+                    self.limit(admin, Api(flux.http, key_headers), f"late-{cut}")
                     disk.cut_power()
                 flux.kill()
                 for sender in senders:
@@ -134,6 +141,8 @@ class PowerCut(unittest.TestCase):
                 warned += any("the log lost records" in line or "a topic lost outputs" in line for line in flux.output)
                 admin = flux.administrator()
                 await_processed(admin)
+                if not only_killed:
+                    self.assertTrue(self.refuses(admin, Api(flux.http, key_headers), f"late-{cut}", -2), "a change that was in force is gone")
                 for device in devices:
                     there = set(check_readings(self, admin, device, kept[device], sent[device]))
                     kept[device] = there
@@ -145,6 +154,33 @@ class PowerCut(unittest.TestCase):
             # Else this was no test: something was lost, and the log said so.
             self.assertLess(sum(map(len, kept.values())), sum(map(len, sent.values())))
             self.assertGreater(warned, 0)
+            self.assertEqual(flux.stop(), 0)
+            for device, rows in processed_readings(self, flux, devices).items():
+                numbers = {row["metrics"]["n"]["value"] for row in rows}
+                self.assertLessEqual(numbers, sent[device])
+                self.assertTrue(numbers, "nothing of the topic was kept")
+                for row in rows:
+                    self.assertEqual("limited" in row["metrics"], row["metrics"]["n"]["value"] % 10 != 0, row)
+
+    def limit(self, admin, sender, device: str) -> None:
+        """Makes a device with a profile of its own, whose limits are in force when this returns."""
+        made = admin.post("/api/v1/profiles", {"profile": device, "metrics": [{"name": "limited", "max": 10}]})
+        self.assertEqual(made.status, 201)
+        self.assertEqual(admin.post("/api/v1/devices", {"device": device, "profile": device}).status, 201)
+        wait_until(lambda: self.refuses(admin, sender, device, -1), what=f"the limits of {device}")
+
+    @staticmethod
+    def refuses(admin, sender, device: str, n: int) -> bool:
+        answer = sender.post("/api/v1/telemetry", {"device": device, "time": BASE + n, "metrics": {"limited": 11}})
+        assert answer.status == 200, answer
+        # The reading is stored or refused, whichever comes first.
+        def outcome():
+            if any(reading_of(letter) == n for letter in dead_letters(admin, device)):
+                return "refused"
+            points = admin.get("/api/v1/query", device=device, metric="limited", limit=10, epoch="s").json["series"]
+            return "stored" if any(time == BASE + n for series in points for time, _ in series["points"]) else None
+
+        return wait_until(outcome, what=f"reading {n} of {device}") == "refused"
 
     @staticmethod
     def refusals(api, device: str, least: set[int]) -> tuple[list[int]] | None:
