@@ -145,8 +145,8 @@ class Printer {
       line.json("labels", json_of(context->labels));
       if (context->location) {
         Line place;
-        place.json("latitude", json_of(context->location->latitude));
-        place.json("longitude", json_of(context->location->longitude));
+        place.json("lat", json_of(context->location->latitude));
+        place.json("lon", json_of(context->location->longitude));
         if (!context->location->place.empty()) place.string("place", context->location->place);
         line.json("location", place.take());
       }

@@ -32,7 +32,7 @@ class WithoutServer(unittest.TestCase):
             self.assertIn(word, done.stderr)
 
     def test_help_and_version(self):
-        for arguments in [(), ("run",), ("version",), ("config",), ("config", "check"), ("config", "print"), ("device", "add"), ("device", "list"), ("device", "show"), ("device", "delete"), ("publish",), ("query",), ("tail",)]:
+        for arguments in [(), ("run",), ("version",), ("config",), ("config", "check"), ("config", "print"), ("device", "add"), ("device", "list"), ("device", "show"), ("device", "delete"), ("publish",), ("query",), ("tail",), ("log",)]:
             with self.subTest(arguments):
                 done = fluxgate(*arguments, "--help")
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
