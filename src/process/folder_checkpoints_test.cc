@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -40,6 +41,20 @@ TEST_F(FolderCheckpointsTest, KeepsTheTwoNewest) {
   EXPECT_EQ(again->read(kPartition, {70})->data, "state at 70");
   EXPECT_EQ(again->read(kPartition, {800})->data, "state at 800");
   EXPECT_EQ(again->read(kPartition, {5}).error().code, ErrorCode::io);
+}
+
+TEST_F(FolderCheckpointsTest, WritesTheExampleOfItsPage) {
+  const auto checkpoints = open();
+  const Generation mine = checkpoints->take_over(kPartition).value();
+  ASSERT_TRUE(checkpoints->write(kPartition, mine, {{5}, "ab"}));
+  std::ifstream stream(file("00000000000000000005.checkpoint"), std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+  // docs/formats/checkpoints.md
+  const unsigned char expected[] = {'F', 'L', 'U', 'X', 'C', 'K', 'P', 'T', 1,   0,  0, 0, 3, 0, 0, 0,  //
+                                    1,   0,   0,   0,   0,   0,   0,   0,   5,   0,  0, 0, 0, 0, 0, 0,  //
+                                    2,   0,   0,   0,   0,   0,   0,   0,   'a', 'b'};
+  ASSERT_EQ(bytes.size(), sizeof expected + 4);
+  EXPECT_EQ(std::memcmp(bytes.data(), expected, sizeof expected), 0);
 }
 
 TEST_F(FolderCheckpointsTest, FencesTheOneThatLostThePartition) {
