@@ -1,7 +1,7 @@
 """The record of results: JSON files in bench/results/, and the page bench/results.md that is made from them.
 
-A file holds one run of bench/run.py: what the machine was (no name, no paths), which commit, how busy it was before and
-after, and each scenario's figures. `report.py` turns all of them into the page.
+A file holds one run of bench/run.py: what the machine was (no name, no paths), which commit, and each scenario's figures with
+how busy the machine was before it. `report.py` turns all of them into the page.
 """
 
 import datetime
@@ -72,10 +72,9 @@ def commit() -> dict:
     return {"commit": git("rev-parse", "--short=10", "HEAD"), "changed_files": len(changed)}
 
 
-def keep(results: dict, load_before: float, load_after: float) -> Path:
+def keep(results: dict) -> Path:
     now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
-    entry = {"time": now.isoformat().replace("+00:00", "Z"), **commit(), "machine": machine(),
-             "load_before": load_before, "load_after": load_after, "results": results}
+    entry = {"time": now.isoformat().replace("+00:00", "Z"), **commit(), "machine": machine(), "results": results}
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{now:%Y-%m-%dT%H%M%SZ}-{entry['commit']}.json"
     path.write_text(json.dumps(entry, indent=1) + "\n")
@@ -93,8 +92,8 @@ def page(entries: list[dict]) -> str:
     entries = sorted(entries, key=lambda entry: entry["time"], reverse=True)
     lines = ["# Results", "",
              "Made by `./dev bench report` from the files in `bench/results/`, which `./dev bench server --record` writes. The figure is the",
-             "median run's, in brackets the span of all runs; the load is the machine's (1 minute) before the first scenario and after the",
-             "last, the benchmark's own included in the latter. A commit with `+` had uncommitted changes.", ""]
+             "median run's, in brackets the span of all runs; the load is the machine's (average of 1 minute) before the scenario: of other",
+             "work, and of the scenario before. A commit with `+` had uncommitted changes.", ""]
     for scenario, title in TITLES.items():
         found = [(entry, entry["results"][scenario]) for entry in entries if scenario in entry["results"]]
         found = [(entry, result) for entry, result in found if "skipped" not in result]
@@ -110,7 +109,7 @@ def page(entries: list[dict]) -> str:
             span = f" ({number(result[figure + '_min'])}–{number(result[figure + '_max'])})" if result["runs"] > 1 else ""
             cells = [entry["time"][:10], f"`{entry['commit']}`" + ("+" if entry["changed_files"] else ""),
                      f"{where['cores']} × {where['cpu']}, {where['memory_gib']:g} GiB, Linux {where['kernel']}",
-                     f"{entry['load_before']:g} → {entry['load_after']:g}", f"**{number(result[figure])}**{span}",
+                     f"{result['load_before']:g}", f"**{number(result[figure])}**{span}",
                      *(number(result.get(key, "")) for key, _ in columns)]
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")

@@ -169,19 +169,18 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="keep the results in bench/results/")
     parser.add_argument("--published", type=int, default=300, help="values in a browser scenario")
     options = parser.parse_args()
-    load_before = round(os.getloadavg()[0], 2)  # of others: figures of a busy machine say little
     results = {}
     for name in options.scenarios or [name for name in SCENARIOS if name != "build"]:
         run, figure = SCENARIOS[name]
+        load_before = round(os.getloadavg()[0], 2)  # figures of a busy machine say little
         runs = sorted((run(options) for _ in range(1 if name in ONCE else options.runs)), key=lambda result: result[figure])
         values = [result[figure] for result in runs]
-        results[name] = {**runs[len(runs) // 2], "figure": figure, "runs": len(runs), f"{figure}_min": min(values), f"{figure}_max": max(values),
+        results[name] = {**runs[len(runs) // 2], "load_before": load_before, "figure": figure, "runs": len(runs), f"{figure}_min": min(values), f"{figure}_max": max(values),
                          f"{figure}_median": round(statistics.median(values), 3)}
         print(f"{name}: {figure} {values}", file=sys.stderr)
-    load_after = round(os.getloadavg()[0], 2)
-    print(json.dumps({"cores": os.cpu_count(), "load_before": load_before, "load_after": load_after, "results": results}, indent=1))
+    print(json.dumps({"cores": os.cpu_count(), "results": results}, indent=1))
     if options.record:
-        kept = record.keep(results, load_before, load_after)
+        kept = record.keep(results)
         record.PAGE.write_text(record.page(record.entries()))
         print(f"kept as {kept.relative_to(ROOT)}", file=sys.stderr)
 
