@@ -3,7 +3,8 @@
 
 Every scenario starts a server of its own on an empty folder. Figures of load are per CPU second of the server, since
 wall-clock rates on a small machine count the load generator too; both are given. `--runs N` repeats, and the median run
-(by the figure named in the scenario) is reported with the spread.
+(by the figure named in the scenario) is reported with the spread. `--record` keeps the results in bench/results/ and brings
+bench/results.md up to date.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+import record
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -107,7 +110,7 @@ def browser(options, via: str) -> dict:
 
 
 def scenario_browser_http(options) -> dict:
-    """From the publish until the value stands on the device's page in a real browser."""
+    """From the publish until the chart of the device's page has painted the value, in a real browser."""
     return browser(options, "http")
 
 
@@ -163,18 +166,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of tsbs-cpu-only-24h.lp.zst and tsbs-iot-24h.lp.zst, for line_cpu and line_iot")
     parser.add_argument("--lines", type=int, default=5_000, help="lines in one body of line_cpu and line_iot")
     parser.add_argument("--idle-seconds", type=float, default=30)
+    parser.add_argument("--record", action="store_true", help="keep the results in bench/results/")
     parser.add_argument("--published", type=int, default=300, help="values in a browser scenario")
     options = parser.parse_args()
-    load_before = round(os.getloadavg()[0], 2)  # of others: figures of a busy machine say little
     results = {}
     for name in options.scenarios or [name for name in SCENARIOS if name != "build"]:
         run, figure = SCENARIOS[name]
+        load_before = round(os.getloadavg()[0], 2)  # figures of a busy machine say little
         runs = sorted((run(options) for _ in range(1 if name in ONCE else options.runs)), key=lambda result: result[figure])
         values = [result[figure] for result in runs]
-        results[name] = {**runs[len(runs) // 2], "runs": len(runs), f"{figure}_min": min(values), f"{figure}_max": max(values),
+        results[name] = {**runs[len(runs) // 2], "load_before": load_before, "figure": figure, "runs": len(runs), f"{figure}_min": min(values), f"{figure}_max": max(values),
                          f"{figure}_median": round(statistics.median(values), 3)}
         print(f"{name}: {figure} {values}", file=sys.stderr)
-    print(json.dumps({"cores": os.cpu_count(), "load_before": load_before, "results": results}, indent=1))
+    print(json.dumps({"cores": os.cpu_count(), "results": results}, indent=1))
+    if options.record:
+        kept = record.keep(results)
+        record.PAGE.write_text(record.page(record.entries()))
+        print(f"kept as {kept.relative_to(ROOT)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the unittest cases of one file and writes what came of each as JSON: {"passed": 3, "failed": ["name", …]}."""
+"""Runs the unittest cases of one file and writes what came of each as JSON: {"passed": 3, "failed": ["name", …],
+"said": {"name": "its traceback", …}}."""
 
 import argparse
 import importlib.util
@@ -14,6 +15,7 @@ class Result(unittest.TextTestResult):
         super().__init__(*arguments, **named)
         self.passed = 0
         self.names = []
+        self.said = {}
 
     def addSuccess(self, test):
         super().addSuccess(test)
@@ -22,15 +24,18 @@ class Result(unittest.TextTestResult):
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self.names.append(str(test))
+        self.said[str(test)] = self.failures[-1][1]
 
     def addError(self, test, err):
         super().addError(test, err)
         self.names.append(str(test))
+        self.said[str(test)] = self.errors[-1][1]
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err is not None:
             self.names.append(str(subtest))
+            self.said[str(subtest)] = (self.failures if issubclass(err[0], test.failureException) else self.errors)[-1][1]
 
     def addUnexpectedSuccess(self, test):
         super().addUnexpectedSuccess(test)
@@ -51,7 +56,7 @@ def main() -> int:
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
     result = runner.run(suite)
-    options.report.write_text(json.dumps({"passed": result.passed, "failed": result.names}))
+    options.report.write_text(json.dumps({"passed": result.passed, "failed": result.names, "said": result.said}))
     return 0 if result.wasSuccessful() else 1
 
 

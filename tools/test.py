@@ -9,6 +9,7 @@ printed is kept in build/tests/; what failed is shown at the end. The very last 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
     seconds: float = 0.0
     log: Path | None = None
+    # By the name of a failed case, what it alone printed: a room's output has room for thousands of others.
+    said: dict[str, str] = field(default_factory=dict)
 
     def line(self) -> str:
         failed = f", {len(self.failed)} failed" if self.failed else ""
@@ -44,15 +47,44 @@ def dev_step(*arguments: str) -> bool:
     return subprocess.run(["./dev", "steps", *arguments], cwd=ROOT).returncode == 0
 
 
-def read_junit(path: Path) -> tuple[int, list[str]]:
-    """Passed count and the names of failed cases of a JUnit file."""
-    passed, failed = 0, []
+def read_junit(path: Path) -> tuple[int, list[str], dict[str, str]]:
+    """Passed count, the names of failed cases, and what each of them says, of a JUnit file."""
+    passed, failed, said = 0, [], {}
     for case in xml.parse(path).getroot().iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
-            failed.append(case.get("name", "?"))
+            name = case.get("name", "?")
+            failed.append(name)
+            said[name] = "\n".join(found.text.strip("\n") for found in case if found.tag in ("failure", "error") and found.text)
         elif case.find("skipped") is None:
             passed += 1
-    return passed, failed
+    return passed, failed, said
+
+
+def said_by_gtest(output: str, name: str) -> str:
+    """From a case's `[ RUN      ]` to its verdict; to the end where the program died in it."""
+    begin = re.search(rf"^\[ RUN      \] {re.escape(name)}$", output, re.MULTILINE)
+    if begin is None:
+        return ""
+    rest = output[begin.start():]
+    end = re.search(rf"^\[  (?:FAILED |SKIPPED|     OK) +\] {re.escape(name)}\b.*$", rest, re.MULTILINE)
+    return rest[:end.end()] if end else rest.rstrip()
+
+
+def said_by_unittest(output: str, name: str) -> str:
+    """What came between the line that names a case and the next one that names one."""
+    begin = re.search(rf"^{re.escape(name)} \.\.\. ", output, re.MULTILINE)
+    if begin is None:
+        return ""
+    rest = output[begin.start():]
+    end = re.search(r"^(?:\w+ \([\w.]+\)(?: \.\.\.|$)|={70}$)", rest[len(name):], re.MULTILINE)
+    return rest[:len(name) + end.start()].rstrip() if end else rest.rstrip()
+
+
+def shortened(text: str, most: int = 40) -> list[str]:
+    """The first and last lines of a text: the first says where it went wrong, the last how it ended."""
+    lines = text.splitlines()
+    left_out = len(lines) - 2 * most
+    return lines if left_out <= 0 else [*lines[:most], f"... {left_out} lines left out", *lines[-most:]]
 
 
 def run_file(suite: str, path: Path, python: str, environment: dict[str, str]) -> Outcome:
@@ -74,10 +106,12 @@ def run_file(suite: str, path: Path, python: str, environment: dict[str, str]) -
     outcome.seconds = time.monotonic() - began
     try:
         if path.suffix == ".mjs":
-            outcome.passed, outcome.failed = read_junit(report)
+            outcome.passed, outcome.failed, outcome.said = read_junit(report)
         else:
             cases = json.loads(report.read_text())
             outcome.passed, outcome.failed = cases["passed"], cases["failed"]
+            output = outcome.log.read_text(errors="replace")
+            outcome.said = {name: f"{said_by_unittest(output, name)}\n{cases['said'].get(name, '')}".strip("\n") for name in outcome.failed}
     except (OSError, ValueError, xml.ParseError):
         pass  # it died before it could report
     if status != 0 and not outcome.failed:
@@ -127,7 +161,9 @@ def run_rooms(preset: str, rooms: list[str], jobs: int) -> list[Outcome]:
             outcome.failed.append("the program itself (crash, leak or time limit)")
         if outcome.failed:
             outcome.log = RESULTS / f"{room}.log"
-            outcome.log.write_text(case.findtext("system-out") or "")
+            output = case.findtext("system-out") or ""
+            outcome.log.write_text(output)
+            outcome.said = {name: said_by_gtest(output, name) for name in outcome.failed}
         outcomes.append(outcome)
     missing = set(rooms) - {outcome.suite for outcome in outcomes}
     return outcomes + [Outcome(room, failed=["no such suite"]) for room in sorted(missing)]
@@ -152,6 +188,7 @@ def run_web() -> list[Outcome]:
                     outcome.passed += 1
                 elif case["status"] == "failed":
                     outcome.failed.append(case["fullName"])
+                    outcome.said[case["fullName"]] = "\n".join(case["failureMessages"])
     if status != 0 and not outcome.failed:
         outcome.failed.append(f"vitest itself ({status})")
     return [outcome]
@@ -170,9 +207,13 @@ def show_failures(outcomes: list[Outcome]) -> None:
         print(f"\n{outcome.suite} failed:")
         for name in outcome.failed:
             print(f"  {name}")
+            for line in shortened(outcome.said.get(name, "")):
+                print(f"    | {line}")
         if outcome.log and outcome.log.exists():
-            tail = outcome.log.read_text(errors="replace").splitlines()[-60:]
-            print("\n".join(f"    | {line}" for line in tail))
+            if not all(outcome.said.get(name) for name in outcome.failed):
+                print("  the end of its output:")
+                for line in outcome.log.read_text(errors="replace").splitlines()[-60:]:
+                    print(f"    | {line}")
             print(f"    whole output: {outcome.log.relative_to(ROOT)}")
 
 

@@ -27,9 +27,10 @@ void HttpService::register_metrics(metrics::Registry& metrics) {
   using Stats = const net::NetStats&;
   registrations_.push_back(metrics.callback_gauge("fluxgate_http_connections", "Open HTTP connections.", {},
                                                   sum([](Stats s) { return s.connections_open(); })));
-  registrations_.push_back(metrics.callback_gauge("fluxgate_http_bodies_bytes",
-                                                  "What the bodies of requests hold, of http.bodies_bytes.", {},
-                                                  [this] { return static_cast<double>(server_.bodies_bytes()); }));
+  registrations_.push_back(
+      metrics.callback_gauge("fluxgate_http_bodies_bytes",
+                             "What bodies of requests and parts of WebSocket messages hold, of http.bodies_bytes.", {},
+                             [this] { return static_cast<double>(server_.bodies_bytes()); }));
   count("fluxgate_http_connections_accepted_total", "HTTP connections accepted.", {},
         [](Stats s) { return s.connections_accepted.get(); });
   count("fluxgate_http_received_bytes_total", "Bytes received over HTTP.", {},
@@ -41,6 +42,8 @@ void HttpService::register_metrics(metrics::Registry& metrics) {
         [](Stats s) { return s.websocket_messages_in.get(); });
   count("fluxgate_http_websocket_frames_total", "WebSocket frames sent.", {},
         [](Stats s) { return s.websocket_frames_out.get(); });
+  count("fluxgate_http_websocket_no_room_total", "WebSockets closed because there was no room for their message.", {},
+        [](Stats s) { return s.websocket_no_room.get(); });
   static constexpr std::array<const char*, 6> kClasses{"", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (std::size_t i = 1; i < kClasses.size(); ++i)
     count("fluxgate_http_responses_total", "HTTP answers by class of status.", {{"class", kClasses[i]}},

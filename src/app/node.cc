@@ -20,6 +20,7 @@
 #include "control/dispatcher.h"
 #include "gateway/documented.h"
 #include "gateway/gateway.h"
+#include "gateway/operations.h"
 #include "ingest/ingest.h"
 #include "net/http_server.h"
 #include "observe/health.h"
@@ -78,6 +79,7 @@ struct Node::Impl {
   std::unique_ptr<ingest::IngestService> ingest;
   std::unique_ptr<query::RegistryCatalog> catalog;
   std::unique_ptr<EdgeService> edge;
+  std::unique_ptr<gateway::Operations> operations;
   std::unique_ptr<gateway::Gateway> gateway;
   net::Router router;
   std::unique_ptr<HttpService> http;
@@ -148,7 +150,7 @@ std::string reachable(const net::Address& address) {
 
 std::vector<WantedPort> Node::Impl::wanted_ports() const {
   std::vector<WantedPort> wanted;
-  if (roles.has(RoleId::gateway)) wanted.push_back({"HTTP", "--http-port", settings.http.host, settings.http.port});
+  wanted.push_back({"HTTP", "--http-port", settings.http.host, settings.http.port});
   const ingest::MqttConfig& mqtt = settings.ingest.mqtt;
   if (roles.has(RoleId::ingest) && mqtt.enabled) wanted.push_back({"MQTT", "--mqtt-port", mqtt.host, mqtt.port});
   return wanted;
@@ -229,19 +231,23 @@ void Node::Impl::compose() {
           },
           folder->path(), open_mode()},
       settings.self, demo);
+  operations = std::make_unique<gateway::Operations>(
+      gateway::Operations::Services{health, metrics, *accounts, settings.auth.mode, settings.metrics.token});
   gateway = std::make_unique<gateway::Gateway>(
       gateway::Gateway::Services{*registry, *databases, *accounts, *credentials, *commands, *bus, *store,
-                                 std::move(executor), *hub, workers, query_workers, metrics, health, edge.get(),
+                                 std::move(executor), *hub, workers, query_workers, health, edge.get(),
                                  [this] { return status(); },
                                  [this] { return ingest->mqtt_address().value_or(net::Address{}).port; },
                                  [this](TenantId tenant, std::string name) {
                                    wire::control::EraseReadings erase{.tenant = tenant, .database = std::move(name)};
                                    return process::publish_erase(*bus, std::move(erase));
-                                 },
-                                 settings.metrics.token},
+                                 }},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
-  ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()), router.group());
-  gateway->mount(router);
+  operations->mount(router);
+  if (roles.has(RoleId::ingest))
+    ingest->mount(router.group("/api/v1").use(gateway::documented_parameters()), router.group());
+  if (roles.has(RoleId::gateway)) gateway->mount(router);
+  else gateway::Operations::mount_absence(router);
   http = std::make_unique<HttpService>(shards, router, settings.http.options(open_mode(), settings.server.drain_time),
                                        settings.http.host, settings.http.port, settings.server.drain_time, metrics);
 
@@ -249,7 +255,7 @@ void Node::Impl::compose() {
   services.add(*process);
   services.add(*commands);
   if (roles.has(RoleId::ingest)) services.add(*ingest);
-  if (roles.has(RoleId::gateway)) services.add(*http);
+  services.add(*http);  // in every process: it says how the process is
   if (roles.has(RoleId::edge)) services.add(*edge);
 }
 
@@ -349,10 +355,8 @@ Result<> Node::Impl::serve() {
   shards.start();
   serving = true;
   DO(runtime::block_on(shards[0], services.start()));
-  if (roles.has(RoleId::gateway)) {
-    addresses.http = reachable(http->address());
-    addresses.http_everywhere = is_every_address(http->address());
-  }
+  addresses.http = reachable(http->address());
+  addresses.http_everywhere = is_every_address(http->address());
   if (const auto mqtt = ingest->mqtt_address()) {
     addresses.mqtt = reachable(*mqtt);
     addresses.mqtt_everywhere = is_every_address(*mqtt);
@@ -394,7 +398,7 @@ Node::~Node() {
 const Node::Addresses& Node::addresses() const { return impl_->addresses; }
 
 std::optional<std::string> Node::administrator_link() {
-  if (impl_->open_mode() || impl_->addresses.http.empty()) return std::nullopt;
+  if (impl_->open_mode() || !impl_->roles.has(RoleId::gateway)) return std::nullopt;
   const auto token = impl_->accounts->issue_link();
   if (!token) return std::nullopt;
   return "http://" + impl_->addresses.http + "/welcome#token=" + *token;

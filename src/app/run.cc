@@ -31,10 +31,9 @@ Result<> read_settings(Settings& settings, config::Registry& registry, const Run
   return settings.check(registry);
 }
 
-/// Only of what is served: without the role gateway there is no HTTP.
 nlohmann::json addresses(const Node& node) {
   nlohmann::json found{{"pid", ::getpid()}};
-  if (!node.addresses().http.empty()) found["http"] = node.addresses().http;
+  found["http"] = node.addresses().http;
   if (!node.addresses().mqtt.empty()) found["mqtt"] = node.addresses().mqtt;
   return found;
 }
@@ -61,12 +60,16 @@ void tell_reach(const Node::Addresses& addresses) {
   std::printf("           and on every address of this machine (%s), in plain text without TLS\n", settings.c_str());
 }
 
-void greet(Node& node, const Settings& settings) {
+void greet(Node& node, const Settings& settings, RoleSet roles) {
   std::printf("Fluxgate %s\n", std::string(kVersion).c_str());
-  if (!node.addresses().http.empty()) std::printf("  web app  http://%s\n", node.addresses().http.c_str());
-  else
-    std::printf(
-        "  web app  not served: the role gateway does not run here, so there is no API, no /healthz and no /metrics\n");
+  if (roles.has(RoleId::gateway)) {
+    std::printf("  web app  http://%s\n", node.addresses().http.c_str());
+  } else {
+    const bool telemetry = roles.has(RoleId::ingest);
+    std::printf("  HTTP     http://%s (%s/healthz, /readyz, /metrics)\n", node.addresses().http.c_str(),
+                telemetry ? "telemetry, " : "");
+    std::printf("  web app  not served, nor the API: the role gateway does not run here\n");
+  }
   if (!node.addresses().mqtt.empty()) std::printf("  MQTT     %s\n", node.addresses().mqtt.c_str());
   tell_reach(node.addresses());
   std::printf("  data     %s\n", settings.server.data_dir.c_str());
@@ -136,7 +139,7 @@ int run(const RunOptions& options) {
   starting.reset();
   // Before anybody is told that it serves: whoever waits for the file may read the other one at once.
   auto told = write_server_file(settings.server.data_dir, **node);
-  greet(**node, settings);
+  greet(**node, settings, *roles);
   if (told && !options.ready_file.empty()) told = write_ready_file(options.ready_file, **node);
   int status = 0;
   if (told) {

@@ -11,6 +11,7 @@ net::HttpOptions HttpConfig::options(bool open, Duration drain_time) const {
   options.header_bytes = header_bytes;
   options.body_bytes = body_bytes;
   options.bodies_bytes = bodies_bytes;
+  options.bodies_bytes_per_peer = bodies_bytes_per_address;
   options.body_rate = body_rate;
   // A body that goes on coming gets it three times: all of that must fit.
   options.tcp.drain_grace = std::min(drain_grace, Duration{drain_time.ns / 5});
@@ -51,6 +52,11 @@ Result<> Settings::check(const config::Registry& registry) {
                 "http.bodies_bytes is " + config::to_string(http.bodies_bytes) +
                     ": expected at least four times http.body_bytes (" + config::to_string(http.body_bytes) + ")",
                 "http.bodies_bytes");
+  if (http.bodies_bytes_per_address.count < http.body_bytes.count)
+    return fail(ErrorCode::invalid_argument,
+                "http.bodies_bytes_per_address is " + config::to_string(http.bodies_bytes_per_address) +
+                    ": expected at least http.body_bytes (" + config::to_string(http.body_bytes) + ")",
+                "http.bodies_bytes_per_address");
   constexpr std::size_t kTokenSize = 16;
   const auto printable = [](char c) { return c > ' ' && c < 127; };
   if (!metrics.token.empty() && (metrics.token.size() < kTokenSize || !std::ranges::all_of(metrics.token, printable)))

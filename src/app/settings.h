@@ -42,6 +42,7 @@ struct HttpConfig {
   config::Bytes header_bytes = 16_KiB;
   config::Bytes body_bytes = 32_MiB;
   config::Bytes bodies_bytes = 256_MiB;
+  config::Bytes bodies_bytes_per_address = 128_MiB;
   Duration header_time = 10_s;
   Duration body_time = 60_s;
   config::Bytes body_rate = 256;
@@ -58,8 +59,11 @@ struct HttpConfig {
     fields("body_bytes", body_bytes, "Body of a request, decompressed; routes may set less.",
            {.min = 1_KiB, .max = 1_GiB});
     fields("bodies_bytes", bodies_bytes,
-           "Bodies of all requests together; at least four of the largest. More are told to come again (503).",
+           "Bodies of all requests and unfinished WebSocket messages together; at least four of the largest body. More "
+           "are told to come again (503, close code 1013).",
            {.min = 1_MiB});
+    fields("bodies_bytes_per_address", bodies_bytes_per_address,
+           "The same from one IP address (429); at least one of the largest body; loopback is exempt.", {.min = 1_MiB});
     fields("header_time", header_time, "From a request's first byte to the end of its headers.", {.min = 100_ms});
     fields("body_time", body_time, "What each 64 KiB of a body, and its rest, may take.", {.min = 100_ms});
     fields("body_rate", body_rate, "What a body must bring a second, on average, after its first 10 s; 0: anything.");

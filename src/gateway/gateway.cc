@@ -9,21 +9,18 @@ namespace flux::gateway {
 Gateway::Gateway(const Services& s, auth::Mode mode, QueryRunOptions query_options)
     : accounts_(s.accounts),
       mode_(mode),
-      metrics_token_(s.metrics_token),
       auth_(s.accounts, mode),
       registry_(s.registry, s.store, s.workers),
       databases_(s.databases, s.erase_database),
       credentials_(s.credentials, s.registry, s.mqtt_port),
       commands_(s.commands),
       query_(s.executor, s.bus, s.query_workers, query_options),
-      system_(s.health, s.metrics, s.workers, s.status, s.demo),
+      system_(s.health, s.workers, s.status, s.demo),
       live_(s.hub, s.accounts) {}
 
 void Gateway::mount(net::Router& router) {
   const net::Middleware documented = documented_parameters();
   const net::Router::Group open = router.group().use(documented);
-  const net::Router::Group scraped =
-      router.group().use(token_or(metrics_token_, require_access(accounts_, mode_))).use(documented);
   // Answers hold what only their caller may see: no cache in between may keep them.
   const auto private_answers = [](const net::HttpRequest&, net::HttpResponse& response) {
     if (response.find_header("Cache-Control").empty()) response.header("Cache-Control", "no-store");
@@ -36,7 +33,7 @@ void Gateway::mount(net::Router& router) {
   credentials_.mount(api);
   commands_.mount(api);
   query_.mount(api);
-  system_.mount(open, api, scraped);
+  system_.mount(open, api);
   live_.mount(api);
   mount_web_app(router.group());
 }

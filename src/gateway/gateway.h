@@ -15,7 +15,8 @@
 
 namespace flux::gateway {
 
-/// Everything that people and programs reach over HTTP but telemetry itself, which `ingest` mounts beside it.
+/// Everything that people and programs reach over HTTP but telemetry, which `ingest` mounts beside it, and what every
+/// process answers (`Operations`).
 class Gateway {
  public:
   struct Services {
@@ -30,13 +31,11 @@ class Gateway {
     stream::Hub& hub;
     runtime::Workers& workers;        ///< short look-ups
     runtime::Workers& query_workers;  ///< queries
-    metrics::Registry& metrics;
     observe::Health& health;
     DemoControl* demo = nullptr;
     std::function<SystemStatus()> status;
     std::function<std::uint16_t()> mqtt_port;
     DatabaseRoutes::Erase erase_database;
-    std::string metrics_token;  ///< reads `/metrics` and nothing else; empty: there is none
   };
   /// All that `services` refers to outlives the gateway.
   Gateway(const Services& services, auth::Mode mode, QueryRunOptions query_options);
@@ -46,7 +45,6 @@ class Gateway {
  private:
   auth::Accounts& accounts_;
   auth::Mode mode_;
-  std::string metrics_token_;
   AuthRoutes auth_;
   RegistryRoutes registry_;
   DatabaseRoutes databases_;

@@ -67,6 +67,8 @@ struct MqttConfig {
   std::string host = "0.0.0.0";
   std::uint16_t port = 1883;
   config::Bytes packet_bytes = 1_MiB;
+  config::Bytes unfinished_bytes = 128_MiB;
+  config::Bytes unfinished_bytes_per_address = 64_MiB;
   Duration connect_timeout = 10_s;
   Duration keep_alive_max = 30_min;
   std::uint16_t receive_maximum = 1'000;
@@ -81,6 +83,12 @@ struct MqttConfig {
     fields("host", host, "Address that the MQTT port is bound to.");
     fields("port", port, "MQTT port; 0 takes a free one.");
     fields("packet_bytes", packet_bytes, "Largest packet that a device may send.", {.min = 1_KiB, .max = 64_MiB});
+    fields(
+        "unfinished_bytes", unfinished_bytes,
+        "What all connections hold of packets that are not yet whole; beyond it they are ended (MQTT 5: server busy).",
+        {.min = 1_MiB});
+    fields("unfinished_bytes_per_address", unfinished_bytes_per_address,
+           "The same from one IP address (MQTT 5: quota exceeded); loopback is exempt.", {.min = 1_MiB});
     fields("connect_timeout", connect_timeout, "Time from the connection to a complete CONNECT.",
            {.min = 100_ms, .max = 5_min});
     fields(

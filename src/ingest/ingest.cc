@@ -49,6 +49,10 @@ Async<void> IngestService::start() {
   // Kept even when it cannot listen: a server is destroyed off the shards, with this service.
   mqtt_ = std::make_unique<mqtt::Endpoint>(needs_.shards, shards_, config_.mqtt, metrics_, needs_.authenticator,
                                            sign_in_, needs_.connection_log, needs_.commands);
+  unfinished_ = needs_.metrics.callback_gauge(
+      "fluxgate_ingest_mqtt_unfinished_bytes",
+      "What MQTT connections hold of packets that are not yet whole, of ingest.mqtt.unfinished_bytes.", {},
+      [this] { return static_cast<double>(mqtt_->unfinished_bytes()); });
   CO_DO(mqtt_->listen());
   co_return {};
 }

@@ -69,6 +69,7 @@ class IngestService final : public runtime::Service {
   http::TelemetryEndpoint http_;
   std::unique_ptr<line::LineEndpoint> line_;
   std::unique_ptr<mqtt::Endpoint> mqtt_;
+  metrics::Registration unfinished_;
 };
 
 }  // namespace flux::ingest

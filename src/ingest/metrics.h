@@ -40,6 +40,8 @@ struct Metrics {
         mqtt_protocol_errors(r.counter("fluxgate_ingest_mqtt_protocol_errors_total",
                                        "MQTT connections ended because of what they sent.")),
         mqtt_timeouts(r.counter("fluxgate_ingest_mqtt_timeouts_total", "MQTT connections ended for their silence.")),
+        mqtt_no_room(r.counter("fluxgate_ingest_mqtt_no_room_total",
+                               "MQTT connections ended because there was no room for the rest of a packet.")),
         mqtt_takeovers(r.counter("fluxgate_ingest_mqtt_takeovers_total",
                                  "MQTT sessions ended by another of the same client identifier.")),
         mqtt_retain_not_kept(r.counter("fluxgate_ingest_mqtt_retain_not_kept_total",
@@ -64,7 +66,8 @@ struct Metrics {
   metrics::Histogram &batch_readings, &durable_seconds;
   metrics::Counter &retries, &failures, &pauses;
   metrics::Gauge &pending_bytes, &mqtt_connections;
-  metrics::Counter &mqtt_connects, &mqtt_connects_refused, &mqtt_protocol_errors, &mqtt_timeouts, &mqtt_takeovers;
+  metrics::Counter &mqtt_connects, &mqtt_connects_refused, &mqtt_protocol_errors, &mqtt_timeouts, &mqtt_no_room,
+      &mqtt_takeovers;
   metrics::Counter &mqtt_retain_not_kept, &mqtt_commands, &mqtt_delivered, &mqtt_undelivered;
 };
 

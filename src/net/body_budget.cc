@@ -60,17 +60,46 @@ void BodyBuffer::swap(BodyBuffer& other) noexcept {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-bool BodyBudget::take(std::size_t more, std::size_t whole) {
+Holder holder_of(const Address& peer, bool limit_loopback) {
+  if (peer.is_loopback() && !limit_loopback) return std::nullopt;
+  return peer.ip;
+}
+
+BodyBudget::Room BodyBudget::take(std::size_t more, std::size_t whole, const Holder& holder) {
+  if (holder) {
+    const std::lock_guard lock(mutex_);
+    std::size_t& held = held_[holder];
+    if (held > limit_of_holder_ || more > limit_of_holder_ - held) {
+      if (held == 0) held_.erase(holder);
+      return Room::none_for_holder;  // the others need not make way for it
+    }
+    held += more;
+  }
   const std::size_t limit = limit_for(whole);
   std::size_t used = used_.load(std::memory_order_relaxed);
   do {
     if (used > limit || more > limit - used) {
       wanted_.store(whole, std::memory_order_relaxed);
       turned_away_until_.store((monotonic_now() + kLately).ns, std::memory_order_relaxed);
-      return false;
+      give_holder(more, holder);
+      return Room::none;
     }
   } while (!used_.compare_exchange_weak(used, used + more, std::memory_order_relaxed));
-  return true;
+  return Room::taken;
+}
+
+void BodyBudget::give(std::size_t bytes, const Holder& holder) {
+  used_.fetch_sub(bytes, std::memory_order_relaxed);
+  give_holder(bytes, holder);
+}
+
+void BodyBudget::give_holder(std::size_t bytes, const Holder& holder) {
+  if (!holder) return;
+  const std::lock_guard lock(mutex_);
+  const auto at = held_.find(holder);
+  CHECK(at != held_.end() && at->second >= bytes);
+  at->second -= bytes;
+  if (at->second == 0) held_.erase(at);
 }
 
 bool BodyBudget::short_of_room(Duration now) const {
@@ -81,9 +110,11 @@ bool BodyBudget::short_of_room(Duration now) const {
   return used > limit || wanted > limit - used;
 }
 
-bool BodyShare::raise(const std::shared_ptr<BodyBudget>& budget, std::size_t bytes) {
+bool BodyShare::raise(const std::shared_ptr<BodyBudget>& budget, std::size_t bytes, const Holder& holder) {
   if (bytes <= bytes_) return true;
-  if (!budget->take(bytes - bytes_, bytes)) return false;
+  if (bytes_ == 0) holder_ = holder;
+  room_ = budget->take(bytes - bytes_, bytes, holder_);
+  if (room_ != BodyBudget::Room::taken) return false;
   budget_ = budget;
   bytes_ = bytes;
   return true;
@@ -91,7 +122,7 @@ bool BodyShare::raise(const std::shared_ptr<BodyBudget>& budget, std::size_t byt
 
 void BodyShare::lower(std::size_t bytes) {
   if (bytes >= bytes_) return;
-  budget_->give(bytes_ - bytes);
+  budget_->give(bytes_ - bytes, holder_);
   bytes_ = bytes;
 }
 

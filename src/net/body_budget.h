@@ -1,13 +1,18 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "core/time.h"
+#include "net/address.h"
 
 namespace flux::net {
 
@@ -37,7 +42,12 @@ class BodyBuffer {
   std::size_t size_ = 0;
 };
 
-/// What all bodies of a server may hold together, on all shards.
+/// Whose input it is: an IP address; nothing where none is told apart, as with loopback, which may be a proxy's.
+using Holder = std::optional<std::array<std::uint8_t, 16>>;
+[[nodiscard]] Holder holder_of(const Address& peer, bool limit_loopback);
+
+/// What all unfinished input of a server may hold together, on all shards: bodies of requests, parts of WebSocket
+/// messages or of packets; and of that, how much of one address.
 ///
 /// A body of known length takes its whole length before its first byte is read: one that is let in has room to its end,
 /// so bodies that have begun never wait for each other. An eighth is kept for small bodies, so that the readings of a
@@ -47,11 +57,15 @@ class BodyBudget {
  public:
   static constexpr std::size_t kSmallBytes = 64 * 1024;
 
-  explicit BodyBudget(std::size_t limit) : limit_(limit), limit_of_large_(limit - limit / 8) {}
+  enum class Room : std::uint8_t { taken, none, none_for_holder };
+
+  explicit BodyBudget(std::size_t limit) : BodyBudget(limit, limit) {}
+  BodyBudget(std::size_t limit, std::size_t limit_of_holder)
+      : limit_(limit), limit_of_large_(limit - limit / 8), limit_of_holder_(limit_of_holder) {}
 
   /// `more` for a body that then holds `whole`.
-  [[nodiscard]] bool take(std::size_t more, std::size_t whole);
-  void give(std::size_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  [[nodiscard]] Room take(std::size_t more, std::size_t whole, const Holder& holder);
+  void give(std::size_t bytes, const Holder& holder);
   [[nodiscard]] std::size_t used() const { return used_.load(std::memory_order_relaxed); }
 
   /// A body was turned away lately, and would be again.
@@ -61,12 +75,16 @@ class BodyBudget {
   [[nodiscard]] std::size_t limit_for(std::size_t whole) const {
     return whole <= kSmallBytes ? limit_ : limit_of_large_;
   }
+  void give_holder(std::size_t bytes, const Holder& holder);
 
   const std::size_t limit_;
   const std::size_t limit_of_large_;
+  const std::size_t limit_of_holder_;
   std::atomic<std::size_t> used_ = 0;
   std::atomic<std::size_t> wanted_ = 0;              // by the body that was turned away last
   std::atomic<std::int64_t> turned_away_until_ = 0;  // how long that is lately
+  std::mutex mutex_;
+  std::map<Holder, std::size_t> held_;  // of those who hold anything
 };
 
 /// One body's part of the budget; given back at the latest when this ends.
@@ -77,15 +95,19 @@ class BodyShare {
   BodyShare(const BodyShare&) = delete;
   BodyShare& operator=(const BodyShare&) = delete;
 
-  /// At least `bytes` in all; false when there is no room, and nothing has changed.
-  [[nodiscard]] bool raise(const std::shared_ptr<BodyBudget>& budget, std::size_t bytes);
+  /// At least `bytes` in all; false when there is no room, and nothing has changed. One holder for its whole life.
+  [[nodiscard]] bool raise(const std::shared_ptr<BodyBudget>& budget, std::size_t bytes, const Holder& holder = {});
+  /// Whether the last `raise` failed for what this one address holds, and not for what all do.
+  [[nodiscard]] bool is_holders_fault() const { return room_ == BodyBudget::Room::none_for_holder; }
   void lower(std::size_t bytes);
   void give_back();
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
  private:
   std::shared_ptr<BodyBudget> budget_;  // a handler may keep the request longer than the server lives
+  Holder holder_;
   std::size_t bytes_ = 0;
+  BodyBudget::Room room_ = BodyBudget::Room::taken;
 };
 
 }  // namespace flux::net

@@ -171,7 +171,7 @@ void HttpConnection::upgrade(Target& exchange) {
   const HttpRequest& request = exchange.request;
   auto handshake = WebSocketHandshake::check(request);
   if (handshake.refusal) return answer_early(exchange, std::move(*handshake.refusal));
-  auto socket = std::make_unique<WebSocketSession>(connection_, shared_->options, handshake);
+  auto socket = std::make_unique<WebSocketSession>(connection_, shared_->options, shared_->bodies, handshake);
   auto handler = exchange.route->websocket(exchange.request, *socket);
   if (!handler) return exchange.answer(HttpResponse::error(handler.error()));
 

@@ -28,6 +28,15 @@ std::size_t HttpConnection::body_limit(const Target& exchange) const {
   return own != 0 ? own : shared_->options.body_bytes;
 }
 
+Holder HttpConnection::holder() const { return holder_of(connection_.peer(), shared_->options.tcp.limit_loopback); }
+
+ParseFault HttpConnection::no_room(const BodyShare& share) const {
+  if (!share.is_holders_fault()) return {503, HttpFault::no_room, std::string(kNoRoom)};
+  return {429, HttpFault::no_room_for_address,
+          "requests from this address hold as many bytes of bodies as one address may (" +
+              std::to_string(shared_->options.bodies_bytes_per_peer) + "); come again"};
+}
+
 void HttpConnection::admit_body(Target& exchange) {
   if (!exchange.chunked && exchange.body_left == 0) return body_complete(exchange);
   if (exchange.body_left > body_limit(exchange)) {
@@ -39,9 +48,11 @@ void HttpConnection::admit_body(Target& exchange) {
     return answer_early(exchange, HttpResponse::error(415, "invalid_argument", "Content-Encoding may be gzip or zstd")
                                       .header("Accept-Encoding", "gzip, zstd"));
   }
-  if (!exchange.share.raise(shared_->bodies, exchange.body_length)) {
-    count(HttpFault::no_room);
-    return answer_early(exchange, HttpResponse::error(503, "exhausted", kNoRoom).header("Retry-After", "1"));
+  if (!exchange.share.raise(shared_->bodies, exchange.body_length, holder())) {
+    const ParseFault fault = no_room(exchange.share);
+    count(fault.kind);
+    return answer_early(exchange,
+                        HttpResponse::error(fault.status, "exhausted", fault.message).header("Retry-After", "1"));
   }
   if (exchange.expects_continue) {
     if (queue_.front() != &exchange) {
@@ -72,7 +83,11 @@ bool HttpConnection::make_room(Target& exchange, std::size_t bytes) {
   if (bytes <= exchange.body.capacity() && packed_bytes_ + bytes <= exchange.share.bytes()) return true;
   std::size_t capacity = std::max(bytes, std::min(exchange.body.capacity() * 2, limit));
   if (packed_bytes_ == 0 && exchange.body_length > 0) capacity = std::min<std::size_t>(capacity, exchange.body_length);
-  if (!exchange.share.raise(shared_->bodies, packed_bytes_ + capacity) || !exchange.body.reserve(capacity)) {
+  if (!exchange.share.raise(shared_->bodies, packed_bytes_ + capacity, holder())) {
+    body_fault_ = no_room(exchange.share);
+    return false;
+  }
+  if (!exchange.body.reserve(capacity)) {
     body_fault_ = {503, HttpFault::no_room, std::string(kNoRoom)};
     return false;
   }

@@ -47,6 +47,37 @@ TEST(BodyBudget, KeepsAnEighthForSmallBodies) {
   EXPECT_TRUE(other.raise(budget, 6_MiB));
 }
 
+TEST(BodyBudget, OneAddressGetsItsShareOnly) {
+  const auto budget = std::make_shared<BodyBudget>(8_MiB, 2_MiB);
+  const Holder one = holder_of(Address::parse("192.0.2.1", 1000).value(), false);
+  const Holder same = holder_of(Address::parse("192.0.2.1", 2000).value(), false);
+  const Holder other = holder_of(Address::parse("192.0.2.2", 1000).value(), false);
+  BodyShare a;
+  BodyShare b;
+  BodyShare c;
+  EXPECT_TRUE(a.raise(budget, 1_MiB, one));
+  EXPECT_FALSE(b.raise(budget, 1_MiB + 1, same));
+  EXPECT_TRUE(b.is_holders_fault());
+  EXPECT_FALSE(budget->short_of_room(monotonic_now())) << "nobody else need make way";
+  EXPECT_TRUE(b.raise(budget, 1_MiB, same));
+  EXPECT_TRUE(c.raise(budget, 2_MiB, other));
+  EXPECT_FALSE(c.raise(budget, 2_MiB + 1, other));
+  EXPECT_EQ(budget->used(), 4_MiB);
+  a.give_back();
+  b.lower(512_KiB);
+  EXPECT_EQ(budget->used(), 2_MiB + 512_KiB);
+  EXPECT_TRUE(b.raise(budget, 2_MiB, same));
+
+  const Address loopback = Address::parse("127.0.0.1", 1000).value();
+  EXPECT_EQ(holder_of(loopback, false), std::nullopt) << "it may be a proxy";
+  EXPECT_NE(holder_of(loopback, true), std::nullopt);
+  BodyShare proxied;
+  EXPECT_TRUE(proxied.raise(budget, 3_MiB));
+  BodyShare more;
+  EXPECT_FALSE(more.raise(budget, 3_MiB));
+  EXPECT_FALSE(more.is_holders_fault());
+}
+
 TEST(BodyBudget, IsShortWhileWhatWasTurnedAwayDoesNotFit) {
   const auto budget = std::make_shared<BodyBudget>(8_MiB);
   BodyShare large;
@@ -125,6 +156,28 @@ TEST_F(HttpBodyTest, BodiesTogetherHoldNoMoreThanTheyMay) {
   first.close();
   second.close();
   EXPECT_TRUE(eventually([&] { return server_->bodies_bytes() == 0; }));
+}
+
+TEST_F(HttpBodyTest, OneAddressHoldsNoMoreThanItsShare) {
+  HttpOptions options = narrow();
+  options.bodies_bytes_per_peer = 512_KiB;
+  options.tcp.limit_loopback = true;
+  serve(std::move(options));
+  auto first = begin(400'000);
+  ASSERT_TRUE(eventually([&] { return server_->bodies_bytes() == 400'000; }));
+  auto second = connect();
+  ASSERT_TRUE(second.send(post("/size", std::string(200'000, ' '))));
+  const auto refused = second.receive_all();
+  EXPECT_EQ(status_of(refused), 429);
+  EXPECT_NE(refused.find("\"code\":\"exhausted\""), std::string::npos) << refused;
+  EXPECT_NE(refused.find("(524288)"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("Retry-After: 1\r\n"), std::string::npos);
+  EXPECT_EQ(faults(HttpFault::no_room_for_address), 1U);
+  first.close();
+  ASSERT_TRUE(eventually([&] { return server_->bodies_bytes() == 0; }));
+  auto third = connect();
+  ASSERT_TRUE(third.send(post("/size", std::string(200'000, ' '))));
+  EXPECT_EQ(body_of(third.receive_response()), "200000");
 }
 
 TEST_F(HttpBodyTest, WhatGrowsWithoutSayingHowFarIsCountedToo) {

@@ -23,7 +23,9 @@ namespace flux::net {
 /// What all connections of a server share.
 struct HttpShared {
   HttpShared(const Router& r, HttpOptions o)
-      : router(r), options(std::move(o)), bodies(std::make_shared<BodyBudget>(options.bodies_bytes)) {}
+      : router(r),
+        options(std::move(o)),
+        bodies(std::make_shared<BodyBudget>(options.bodies_bytes, options.bodies_bytes_per_peer)) {}
   const Router& router;
   const HttpOptions options;
   const std::shared_ptr<BodyBudget> bodies;
@@ -187,6 +189,8 @@ class HttpConnection final : public TcpHandler {
   bool make_room(Target& exchange, std::size_t bytes);
   /// Looks whether the body comes fast enough, and says what is wrong when it does not.
   std::optional<ParseFault> judge_body(Duration now);
+  [[nodiscard]] Holder holder() const;
+  [[nodiscard]] ParseFault no_room(const BodyShare& share) const;
   [[nodiscard]] Duration body_look_time() const;
   /// `usual`, or less when the server drains.
   [[nodiscard]] Duration time_to_finish(Duration usual) const;

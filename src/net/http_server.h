@@ -18,18 +18,20 @@
 namespace flux::net {
 
 struct HttpOptions {
-  std::size_t header_bytes = 16_KiB;            ///< request line and headers together → 431
-  std::size_t target_bytes = 8_KiB;             ///< → 414
-  std::size_t body_bytes = 32_MiB;              ///< also after decompression → 413; a route may set its own
-  std::size_t bodies_bytes = 256_MiB;           ///< of all bodies together, until they are answered → 503
-  Duration header_time = 10_s;                  ///< from the first byte of a request to the end of its head → 408
-  Duration body_time = 60_s;                    ///< for each 64 KiB of a body, and for its rest → 408
-  std::size_t body_rate = 256;                  ///< bytes a second that a body must bring on average → 408; 0: any
-  Duration body_rate_grace = 10_s;              ///< how old a body is when that is first asked of it
-  Duration keep_alive_time = 75_s;              ///< idle between requests; then closed without a word
-  std::size_t pipelined_requests = 64;          ///< in flight on one connection; then we read no further
-  std::size_t inline_compress_bytes = 256_KiB;  ///< larger bodies are sent as they are: compressing blocks the shard
-  std::size_t websocket_message_bytes = 1_MiB;  ///< → close code 1009; a WebSocketHandler may set its own
+  std::size_t header_bytes = 16_KiB;  ///< request line and headers together → 431
+  std::size_t target_bytes = 8_KiB;   ///< → 414
+  std::size_t body_bytes = 32_MiB;    ///< also after decompression → 413; a route may set its own
+  std::size_t bodies_bytes =
+      256_MiB;  ///< of all bodies together, until they are answered → 503; parts of WebSocket messages too → 1013
+  std::size_t bodies_bytes_per_peer = SIZE_MAX;  ///< of one IP address → 429
+  Duration header_time = 10_s;                   ///< from the first byte of a request to the end of its head → 408
+  Duration body_time = 60_s;                     ///< for each 64 KiB of a body, and for its rest → 408
+  std::size_t body_rate = 256;                   ///< bytes a second that a body must bring on average → 408; 0: any
+  Duration body_rate_grace = 10_s;               ///< how old a body is when that is first asked of it
+  Duration keep_alive_time = 75_s;               ///< idle between requests; then closed without a word
+  std::size_t pipelined_requests = 64;           ///< in flight on one connection; then we read no further
+  std::size_t inline_compress_bytes = 256_KiB;   ///< larger bodies are sent as they are: compressing blocks the shard
+  std::size_t websocket_message_bytes = 1_MiB;   ///< → close code 1009; a WebSocketHandler may set its own
   Duration websocket_ping_time = 30_s;  ///< ping after this silence; closed when nothing comes for as long again
   Duration websocket_close_time = 5_s;  ///< how long we wait for the peer's close frame
   TcpOptions tcp;
@@ -91,7 +93,7 @@ class HttpServer {
   Async<void> close();
 
   [[nodiscard]] std::size_t connections() const;
-  /// What the bodies of requests hold now, of `bodies_bytes`.
+  /// What bodies of requests and parts of WebSocket messages hold now, of `bodies_bytes`.
   [[nodiscard]] std::size_t bodies_bytes() const;
   [[nodiscard]] std::vector<const NetStats*> stats() const;
 

@@ -33,6 +33,7 @@ enum class HttpFault : std::uint8_t {
   body_too_slow,
   room_needed,  ///< came slowly while others needed the room
   no_room,
+  no_room_for_address,
   draining,
   bad_encoding,
   unsupported_encoding,
@@ -43,12 +44,25 @@ enum class HttpFault : std::uint8_t {
   not_found,
   method_not_allowed,
 };
-inline constexpr std::array<const char*, 18> kHttpFaultNames = {
-    "malformed",      "header_too_large",   "body_too_large", "target_too_long",
-    "header_timeout", "body_timeout",       "body_too_slow",  "room_needed",
-    "no_room",        "draining",           "bad_encoding",   "unsupported_encoding",
-    "bad_version",    "unsupported_method", "expectation",    "host_refused",
-    "not_found",      "method_not_allowed"};
+inline constexpr std::array<const char*, 19> kHttpFaultNames = {"malformed",
+                                                                "header_too_large",
+                                                                "body_too_large",
+                                                                "target_too_long",
+                                                                "header_timeout",
+                                                                "body_timeout",
+                                                                "body_too_slow",
+                                                                "room_needed",
+                                                                "no_room",
+                                                                "no_room_for_address",
+                                                                "draining",
+                                                                "bad_encoding",
+                                                                "unsupported_encoding",
+                                                                "bad_version",
+                                                                "unsupported_method",
+                                                                "expectation",
+                                                                "host_refused",
+                                                                "not_found",
+                                                                "method_not_allowed"};
 
 /// The numbers of one server on one shard. `app` sums them over shards for /metrics.
 struct alignas(64) NetStats {
@@ -67,7 +81,8 @@ struct alignas(64) NetStats {
   Count websockets_closed;
   Count websocket_messages_in;
   Count websocket_frames_out;
-  Count websocket_faults;  ///< closed by us for a violation: protocol, UTF-8, size, pong time-out
+  Count websocket_no_room;  ///< of those, for want of room for the message
+  Count websocket_faults;   ///< closed by us for a violation: protocol, UTF-8, size, pong time-out
 
   [[nodiscard]] std::uint64_t connections_open() const { return connections_accepted.get() - connections_closed.get(); }
 };

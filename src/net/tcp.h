@@ -32,6 +32,7 @@ enum class CloseReason : std::uint8_t {
 };
 std::string_view to_string(CloseReason reason);
 
+class BodyBudget;
 class TcpConnection;
 
 /// One side of a conversation: made by the server's factory for each connection, called on the connection's shard.
@@ -56,6 +57,10 @@ class TcpHandler {
   /// closes when it is done; false (default): close after flushing.
   virtual bool on_peer_finished(TcpConnection& /*connection*/) { return false; }
 
+  /// What has come of something that is not yet whole finds no room in `TcpOptions::unconsumed`. `own`: for what this
+  /// one address holds. Must close, or the default ends the connection with `overflow`.
+  virtual void on_no_room(TcpConnection& connection, bool own);
+
   /// The time given to `set_deadline` is over. Default: end with `idle_timeout`.
   virtual void on_deadline(TcpConnection& connection);
 
@@ -74,6 +79,8 @@ struct TcpOptions {
   std::size_t high_water = 1_MiB;                 ///< buffered output above this pauses reading
   std::size_t low_water = 256_KiB;                ///< and at or below this resumes it
   std::size_t max_unconsumed = 64_MiB;            ///< a guard: handlers keep their own, smaller limits
+  /// Room for what all connections have unconsumed beyond a few KiB each; null: any.
+  std::shared_ptr<BodyBudget> unconsumed;
   int backlog = 4096;
   bool reuse_address = true;
   std::string refusal;  ///< written to a connection that is over a limit before it is closed; may be empty

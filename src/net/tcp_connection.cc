@@ -13,6 +13,8 @@ namespace flux::net {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 * 1024;
+/// A connection costs about as much anyhow.
+constexpr std::size_t kFreeUnconsumedBytes = 4096;
 constexpr std::size_t kSlices = 64;
 /// While draining, a peer takes this much (or all there is) in each grace.
 constexpr std::size_t kDrainProgress = 64 * 1024;
@@ -84,6 +86,8 @@ std::string_view to_string(CloseReason reason) {
   }
   return "error";
 }
+
+void TcpHandler::on_no_room(TcpConnection& connection, bool /*own*/) { connection.abort(CloseReason::overflow); }
 
 void TcpHandler::on_deadline(TcpConnection& connection) { connection.abort(CloseReason::idle_timeout); }
 void TcpHandler::on_drain(TcpConnection& connection) { connection.close(); }
@@ -182,6 +186,19 @@ void TcpConnection::Impl::show(std::span<const std::byte> data) {
   if (unconsumed_.size() < rest.size()) unconsumed_.resize(std::max(rest.size(), std::size_t{4096}));
   std::memcpy(unconsumed_.data(), rest.data(), rest.size());
   unconsumed_size_ = rest.size();
+  hold_unconsumed();
+}
+
+void TcpConnection::Impl::hold_unconsumed() {
+  const TcpOptions& options = home_.set.options();
+  if (!options.unconsumed) return;
+  if (unconsumed_size_ == 0 || unconsumed_.size() <= kFreeUnconsumedBytes) return unconsumed_share_.give_back();
+  const Holder holder = holder_of(peer_, options.limit_loopback);
+  if (unconsumed_share_.raise(options.unconsumed, unconsumed_.size(), holder)) return;
+  handler_->on_no_room(*this, unconsumed_share_.is_holders_fault());
+  unconsumed_size_ = 0;
+  std::vector<std::byte>().swap(unconsumed_);
+  unconsumed_share_.give_back();
 }
 
 void TcpConnection::Impl::show_unconsumed() {
@@ -194,6 +211,7 @@ void TcpConnection::Impl::show_unconsumed() {
   } else if (used > 0) {
     std::memmove(unconsumed_.data(), unconsumed_.data() + used, unconsumed_size_);
   }
+  if (!ended_) hold_unconsumed();
 }
 
 void TcpConnection::Impl::peer_finished() {

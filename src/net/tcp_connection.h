@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "net/body_budget.h"
 #include "net/output_queue.h"
 #include "net/tcp.h"
 #include "runtime/completion.h"
@@ -116,6 +117,7 @@ class TcpConnection::Impl final : public TcpConnection, runtime::FdWatchOwner, r
   void discard_some();
   void show(std::span<const std::byte> data);
   void show_unconsumed();
+  void hold_unconsumed();
   void peer_finished();
   void flush();
   void sent_all();
@@ -134,6 +136,7 @@ class TcpConnection::Impl final : public TcpConnection, runtime::FdWatchOwner, r
   OutputQueue output_;
   std::vector<std::byte> unconsumed_;  // what the handler has left, with room behind it to read into
   std::size_t unconsumed_size_ = 0;
+  BodyShare unconsumed_share_;
   std::size_t low_water_;
   std::size_t high_water_;
   Duration idle_timeout_;

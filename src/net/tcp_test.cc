@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "net/body_budget.h"
 #include "net/output_queue.h"
 #include "net/test_client.h"
 #include "runtime/completion.h"
@@ -33,7 +34,7 @@ struct Echo : TcpHandler {
 };
 
 /// Takes lines of up to any length; answers each with its length.
-struct Lines final : Echo {
+struct Lines : Echo {
   std::size_t on_data(TcpConnection& connection, std::span<const std::byte> data) override {
     const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
     std::size_t used = 0;
@@ -218,6 +219,59 @@ TEST_F(TcpTest, ConnectionsOverTheLimitAreToldSo) {
   auto fourth = connect();
   ASSERT_TRUE(fourth.send("4"));
   EXPECT_EQ(fourth.receive(1), "4");
+}
+
+/// Answers what finds no room, and closes.
+struct TalkingLines final : Lines {
+  void on_no_room(TcpConnection& connection, bool own) override {
+    connection.write(own ? "no room for you\n" : "no room\n");
+    connection.close();
+  }
+};
+
+TEST_F(TcpTest, WhatIsUnconsumedHasRoomTogether) {
+  const auto budget = std::make_shared<BodyBudget>(1_MiB);
+  serve<TalkingLines>({.unconsumed = budget});
+  auto first = connect();
+  ASSERT_TRUE(first.send(std::string(500'000, 'x')));
+  ASSERT_TRUE(eventually([&] { return budget->used() >= 500'000; }));
+  auto second = connect();
+  ASSERT_TRUE(second.send(std::string(600'000, 'x')));
+  EXPECT_EQ(second.receive_all(), "no room\n");
+  // Little is free, and what is consumed holds nothing.
+  auto small = connect();
+  ASSERT_TRUE(small.send("half and "));
+  ASSERT_TRUE(small.send("half\n"));
+  EXPECT_EQ(small.receive(3), "13\n");
+  ASSERT_TRUE(first.send("\n"));
+  EXPECT_EQ(first.receive(7), "500000\n");
+  EXPECT_TRUE(eventually([&] { return budget->used() == 0; }));
+  {
+    auto gone = connect();
+    ASSERT_TRUE(gone.send(std::string(300'000, 'x')));
+    ASSERT_TRUE(eventually([&] { return budget->used() >= 300'000; }));
+  }
+  EXPECT_TRUE(eventually([&] { return budget->used() == 0; })) << "a closed connection holds nothing";
+}
+
+TEST_F(TcpTest, WhatIsUnconsumedOfOnePeerHasItsShare) {
+  const auto budget = std::make_shared<BodyBudget>(8_MiB, 1_MiB);
+  serve<TalkingLines>({.limit_loopback = true, .unconsumed = budget});
+  auto first = connect();
+  ASSERT_TRUE(first.send(std::string(500'000, 'x')));
+  ASSERT_TRUE(eventually([&] { return budget->used() >= 500'000; }));
+  auto second = connect();
+  ASSERT_TRUE(second.send(std::string(600'000, 'x')));
+  EXPECT_EQ(second.receive_all(), "no room for you\n");
+}
+
+TEST_F(TcpTest, WithoutAnAnswerWhatFindsNoRoomEndsTheConnection) {
+  const auto budget = std::make_shared<BodyBudget>(64_KiB);
+  serve<Lines>({.unconsumed = budget});
+  auto client = connect();
+  (void)client.send(std::string(500'000, 'x'));
+  EXPECT_TRUE(eventually([&] { return handler(0)->closed.load(); }));
+  EXPECT_EQ(handler(0)->reason, CloseReason::overflow);
 }
 
 TEST_F(TcpTest, OnePeerGetsItsShareOnly) {

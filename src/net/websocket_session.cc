@@ -16,6 +16,9 @@ namespace {
 
 constexpr std::size_t kDeflateFrom = 1024;
 constexpr std::size_t kFrameDeflateFrom = 256;
+/// What wslay keeps of a frame beside its bytes: a fragment without any costs memory too.
+constexpr std::size_t kFragmentBytes = 64;
+constexpr std::uint8_t kContinuation = 0;
 constexpr std::uint8_t kTextOpcode = 1;
 constexpr std::uint8_t kBinaryOpcode = 2;
 
@@ -213,7 +216,7 @@ struct WslayCallbacks {
   }
 
   static void frame(wslay_event_context*, const wslay_event_on_frame_recv_start_arg* arg, void* user) {
-    session(user).frame_begins(arg->opcode, arg->rsv);
+    session(user).frame_begins(arg->opcode, arg->rsv, arg->payload_length);
   }
 
   static void message(wslay_event_context*, const wslay_event_on_msg_recv_arg* arg, void* user) {
@@ -222,10 +225,12 @@ struct WslayCallbacks {
 };
 
 WebSocketSession::WebSocketSession(TcpConnection& connection, const HttpOptions& options,
-                                   const WebSocketHandshake& handshake)
+                                   std::shared_ptr<BodyBudget> budget, const WebSocketHandshake& handshake)
     : connection_(connection),
       offered_protocols_(handshake.protocols),
       message_limit_(options.websocket_message_bytes),
+      budget_(std::move(budget)),
+      holder_(holder_of(connection.peer(), options.tcp.limit_loopback)),
       ping_time_(options.websocket_ping_time),
       close_time_(options.websocket_close_time),
       drain_grace_(options.tcp.drain_grace),
@@ -272,7 +277,18 @@ void WebSocketSession::on_data(std::string_view data) {
     // The frame itself is broken: where the next one begins is not known.
     return fault(CloseCode::protocol_error, "the frame is malformed");
   }
+  hold_part();
   settle();
+}
+
+void WebSocketSession::hold_part() {
+  if (finished_ || part_bytes_ == 0) return share_.give_back();
+  if (share_.raise(budget_, part_bytes_, holder_)) return;
+  connection_.stats().websocket_no_room.add();
+  fault(CloseCode::try_later, share_.is_holders_fault()
+                                  ? "messages from this address hold as many bytes as one address may; come again"
+                                  : "the server holds as many bytes of messages as it may; come again");
+  share_.give_back();
 }
 
 void WebSocketSession::settle() {
@@ -292,11 +308,17 @@ void WebSocketSession::settle() {
   }
 }
 
-void WebSocketSession::frame_begins(std::uint8_t opcode, std::uint8_t reserved) {
+void WebSocketSession::frame_begins(std::uint8_t opcode, std::uint8_t reserved, std::uint64_t size) {
   // Only the first frame of a message says that it is compressed.
   if (reserved != 0 && opcode != kTextOpcode && opcode != kBinaryOpcode) {
-    fault(CloseCode::protocol_error, "a reserved bit is set where it means nothing");
+    return fault(CloseCode::protocol_error, "a reserved bit is set where it means nothing");
   }
+  if (opcode != kTextOpcode && opcode != kBinaryOpcode && opcode != kContinuation) return;
+  if (size > message_limit_) return;  // wslay refuses it
+  part_bytes_ += size + kFragmentBytes;
+  // The limit counts the message's bytes only, and a message may have any number of fragments.
+  if (part_bytes_ / 2 > std::max(message_limit_, kFragmentBytes))
+    fault(CloseCode::too_big, "the message comes in too many fragments");
 }
 
 void WebSocketSession::message(const wslay_event_on_msg_recv_arg& message) {
@@ -312,6 +334,7 @@ void WebSocketSession::message(const wslay_event_on_msg_recv_arg& message) {
     return;
   }
   if (message.opcode != kTextOpcode && message.opcode != kBinaryOpcode) return;  // wslay answers pings
+  part_bytes_ = 0;
   if (closing_ || finished_) return;
   std::string_view payload(reinterpret_cast<const char*>(message.msg), message.msg_length);
   const auto kind = message.opcode == kTextOpcode ? MessageKind::text : MessageKind::binary;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/body_budget.h"
 #include "net/http_server.h"
 #include "net/tcp.h"
 #include "net/websocket.h"
@@ -31,7 +32,9 @@ bool is_utf8(std::string_view text);
 /// The WebSocket that a connection has become. Frames are read by wslay; ours are built once, elsewhere.
 class WebSocketSession final : public WebSocket {
  public:
-  WebSocketSession(TcpConnection& connection, const HttpOptions& options, const WebSocketHandshake& handshake);
+  /// `budget` has room for the parts of messages that are not yet whole.
+  WebSocketSession(TcpConnection& connection, const HttpOptions& options, std::shared_ptr<BodyBudget> budget,
+                   const WebSocketHandshake& handshake);
   ~WebSocketSession();
 
   void open(std::shared_ptr<WebSocketHandler> handler);
@@ -60,7 +63,9 @@ class WebSocketSession final : public WebSocket {
  private:
   friend struct WslayCallbacks;
   void message(const wslay_event_on_msg_recv_arg& message);
-  void frame_begins(std::uint8_t opcode, std::uint8_t reserved);
+  void frame_begins(std::uint8_t opcode, std::uint8_t reserved, std::uint64_t size);
+  /// Room for what has come of a message, as long as it is not whole.
+  void hold_part();
   /// Sends what wslay has queued (pongs, close) and ends when the closing is complete.
   void settle();
   void fault(CloseCode code, std::string_view reason);
@@ -73,6 +78,10 @@ class WebSocketSession final : public WebSocket {
   const std::vector<std::string> offered_protocols_;
   std::string protocol_;
   std::size_t message_limit_;
+  const std::shared_ptr<BodyBudget> budget_;
+  const Holder holder_;
+  BodyShare share_;
+  std::uint64_t part_bytes_ = 0;  // that wslay keeps of a message
   const Duration ping_time_;
   const Duration close_time_;
   const Duration drain_grace_;

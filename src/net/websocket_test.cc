@@ -277,6 +277,68 @@ TEST_F(WebSocketTest, ViolationsAreClosedWithTheirCode) {
   EXPECT_EQ(sum([](const NetStats& s) -> const Count& { return s.websocket_faults; }), cases.size());
 }
 
+TEST_F(WebSocketTest, PartsOfMessagesHaveRoomTogether) {
+  HttpOptions options;
+  options.bodies_bytes = 1_MiB;
+  serve(std::move(options));
+  const std::string part(400'000, 'p');
+  auto first = open();
+  auto second = open();
+  for (auto* client : {&first, &second}) ASSERT_TRUE(client->send(0x02, part));
+  ASSERT_TRUE(eventually([&] { return server_->bodies_bytes() > 800'000; }));
+  auto third = open();
+  ASSERT_TRUE(third.send(0x02, part));
+  EXPECT_EQ(third.receive_close(), 1013);
+  EXPECT_EQ(closed_with(), 1013);
+  EXPECT_NE(last()->reason.find("the server holds"), std::string::npos) << last()->reason;
+  EXPECT_EQ(sum([](const NetStats& s) -> const Count& { return s.websocket_no_room; }), 1U);
+
+  // Small ones pass all the while, and what is whole holds nothing.
+  auto small = open();
+  ASSERT_TRUE(small.send(0x01, "half ") && small.send(0x80, "and half"));
+  EXPECT_EQ(small.receive().payload, "half and half");
+  ASSERT_TRUE(first.send(0x80, "end"));
+  EXPECT_EQ(first.receive().payload, part + "end");
+  ASSERT_TRUE(second.send(0x80, ""));
+  EXPECT_EQ(second.receive().payload, part);
+  EXPECT_TRUE(eventually([&] { return server_->bodies_bytes() == 0; }));
+}
+
+TEST_F(WebSocketTest, PartsOfMessagesFromOneAddressHaveItsShare) {
+  HttpOptions options;
+  options.bodies_bytes_per_peer = 500'000;
+  options.tcp.limit_loopback = true;
+  serve(std::move(options));
+  const std::string part(300'000, 'p');
+  {
+    auto first = open();
+    ASSERT_TRUE(first.send(0x02, part));
+    ASSERT_TRUE(eventually([&] { return server_->bodies_bytes() > 300'000; }));
+    auto second = open();
+    ASSERT_TRUE(second.send(0x02, part));
+    EXPECT_EQ(second.receive_close(), 1013);
+    EXPECT_EQ(closed_with(), 1013);
+    EXPECT_NE(last()->reason.find("from this address"), std::string::npos) << last()->reason;
+  }
+  EXPECT_TRUE(eventually([&] { return server_->bodies_bytes() == 0; })) << "a closed connection holds nothing";
+}
+
+TEST_F(WebSocketTest, FragmentsWithoutBytesAreCountedToo) {
+  HttpOptions options;
+  options.websocket_message_bytes = 10'000;
+  serve(std::move(options));
+  auto client = open();
+  std::string empty;
+  for (int i = 0; i < 100; ++i) empty += SocketClient::frame(0x00, "");
+  ASSERT_TRUE(client.send_raw(SocketClient::frame(0x01, "begin") + empty));
+  ASSERT_TRUE(eventually([&] { return server_->bodies_bytes() > 100 * 32; }));
+  for (int i = 0; i < 10 && client.send_raw(empty); ++i) {
+  }
+  EXPECT_EQ(client.receive_close(), 1009);
+  EXPECT_EQ(closed_with(), 1009);
+  EXPECT_NE(last()->reason.find("too many fragments"), std::string::npos) << last()->reason;
+}
+
 TEST_F(WebSocketTest, AHandlerThatThrowsCostsOneConnection) {
   serve();
   auto other = open();

@@ -9,7 +9,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from e2e.harness import BINARY, LIMIT_S, Fluxgate, wait_until
+from e2e.harness import BINARY, LIMIT_S, Api, Fluxgate, wait_until
+
+SCRAPER = "a-token-for-the-scraper-and-nothing-else"
 
 
 def fluxgate(*arguments: str, **named) -> subprocess.CompletedProcess:
@@ -111,15 +113,49 @@ class Lifecycle(unittest.TestCase):
             for word in words:
                 self.assertIn(word, done.stderr)
 
-    def test_without_the_gateway_there_is_no_http(self):
-        with Fluxgate("--roles", "ingest,process,store,registry,auth") as flux:
-            self.assertEqual(sorted(flux.ready), ["mqtt", "pid", "version"])
-            self.assertNotIn("http://", flux.text())
+    def tells_how_it_is(self, flux: Fluxgate) -> None:
+        """Health for everybody; metrics for whoever may read, by this machine's token or the scraper's."""
+        self.assertEqual(flux.anonymous().get("/healthz").json, {"status": "ok"})
+        self.assertEqual(flux.anonymous().get("/readyz").status, 200)
+        self.assertEqual(flux.anonymous().get("/metrics").status, 401)
+        local = json.loads((Path(flux.data_dir) / "server.json").read_text())["token"]
+        for token in (local, SCRAPER):
+            metrics = Api(flux.http, {"Authorization": f"Bearer {token}"}).get("/metrics")
+            self.assertEqual(metrics.status, 200, metrics)
+            self.assertIn(b"fluxgate_http_request_seconds", metrics.body)
+
+    def test_without_the_gateway_ingest_takes_http_and_tells_how_it_is(self):
+        with Fluxgate("--roles", "ingest,process,store,registry,auth", "--set", f"metrics.token={SCRAPER}") as flux:
+            self.assertEqual(sorted(flux.ready), ["http", "mqtt", "pid", "version"])
+            wait_until(lambda: "data " in flux.text(), what="the greeting")
             self.assertIn("the role gateway does not run here", flux.text())
-            done = fluxgate("query", "--data-dir", flux.data_dir)
+            self.assertNotIn("welcome#token", flux.text())  # there is no page to open
+            self.tells_how_it_is(flux)
+            for path, body in (("/api/v1/telemetry", {"device": "d", "metrics": {"v": 1}}), ("/write?db=x", b"m v=1")):
+                self.assertEqual(flux.anonymous().post(path, body).status, 401, path)
+            where = ("--data-dir", flux.data_dir)
+            sent = fluxgate("publish", "--device", "d", "v=1", *where)
+            self.assertEqual((sent.returncode, sent.stdout.strip()), (0, "accepted 1"), sent.stderr)
+            for path in ("/", "/api/v1/devices", "/api/openapi.json", "/api/v1/live"):
+                absent = flux.anonymous().get(path)
+                self.assertEqual(absent.status, 404, path)
+                self.assertIn("without the role gateway", absent.json["error"]["message"])
+            done = fluxgate("query", *where)
             self.assertEqual(done.returncode, 1, done)
             self.assertIn("gateway", done.stderr)
             self.assertEqual(flux.stop(), 0, flux.text())
+
+    def test_every_process_tells_how_it_is_whatever_its_roles(self):
+        with Fluxgate("--roles", "registry,auth", "--set", f"metrics.token={SCRAPER}") as flux:
+            self.assertEqual(sorted(flux.ready), ["http", "pid", "version"])
+            self.tells_how_it_is(flux)
+            self.assertEqual(flux.anonymous().post("/api/v1/telemetry", {"device": "d", "metrics": {"v": 1}}).status, 404)
+            second = fluxgate("run", "--data-dir", flux.data_dir + "-2", "--roles", "registry,auth", "--http-port", flux.http.rsplit(":", 1)[1])
+            self.assertEqual(second.returncode, 1, second)
+            self.assertIn("(HTTP)", second.stderr)
+            self.assertEqual(flux.stop(), 0, flux.text())
+        with Fluxgate("--set", f"metrics.token={SCRAPER}") as flux:
+            self.tells_how_it_is(flux)
 
     def test_open_mode_binds_loopback_and_checks_host_and_origin(self):
         with Fluxgate("--set", "auth.mode=open") as flux:

@@ -1,6 +1,8 @@
 """The build's own tools: what they make, and that they do nothing twice."""
 
+import contextlib
 import gzip
+import io
 import json
 import os
 import re
@@ -110,6 +112,40 @@ class Runner(unittest.TestCase):
         outcome = self.run_file("import test from 'node:test';\ntest('a', () => {});\ntest('b', () => { throw new Error('no'); });\n",
                                 "sample.test.mjs")
         self.assertEqual((outcome.passed, outcome.failed), (1, ["b"]))
+        self.assertIn("Error: no", outcome.said["b"])
+
+    def shown(self, *outcomes) -> str:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            runner.show_failures(list(outcomes))
+        return out.getvalue()
+
+    def test_shows_what_a_failed_case_printed_however_much_came_after_it(self):
+        outcome = self.run_file(self.CASES + "  def test_a(self):\n    print('of a')\n    self.assertEqual(1, 2)\n"
+                                             "  def test_b(self):\n    for i in range(500): print('of b')\n"
+                                             "  def test_c(self):\n    with self.subTest(i=3): raise ValueError('of c')\n")
+        shown = self.shown(outcome)
+        for words in ("... of a\n", "| AssertionError: 1 != 2", "| ValueError: of c", "whole output: "):
+            self.assertIn(words, shown)
+        self.assertNotIn("of b", shown)
+
+    def test_shows_the_end_of_a_file_that_died(self):
+        outcome = self.run_file(self.CASES + "  def test_a(self):\n    print('last words', flush=True)\n    os._exit(7)\n")
+        self.assertIn("last words", self.shown(outcome))
+
+    GTEST = ("[ RUN      ] Log.Syncs\nfine\n[       OK ] Log.Syncs (1 ms)\n[ RUN      ] Log.Cuts\nlog_test.cc:7: Failure\n"
+             "Expected equality\n[  FAILED  ] Log.Cuts (3 ms)\n" + "[ RUN      ] Log.CutsMore\n[       OK ] Log.CutsMore (0 ms)\n" * 200 +
+             "[  FAILED  ] Log.Cuts\n[ RUN      ] Log.Dies/3\nlast words\n")
+
+    def test_finds_a_case_in_the_output_of_a_room(self):
+        self.assertEqual(runner.said_by_gtest(self.GTEST, "Log.Cuts").splitlines(),
+                         ["[ RUN      ] Log.Cuts", "log_test.cc:7: Failure", "Expected equality", "[  FAILED  ] Log.Cuts (3 ms)"])
+        self.assertEqual(runner.said_by_gtest(self.GTEST, "Log.Dies/3").splitlines(), ["[ RUN      ] Log.Dies/3", "last words"])
+        self.assertEqual(runner.said_by_gtest(self.GTEST, "Log.Other"), "")
+
+    def test_cuts_the_middle_of_a_long_case(self):
+        lines = runner.shortened("\n".join(map(str, range(1000))))
+        self.assertEqual((lines[0], lines[39], lines[40], lines[41], lines[-1]), ("0", "39", "... 920 lines left out", "960", "999"))
+        self.assertEqual(runner.shortened("a\nb"), ["a", "b"])
 
 
 class Licences(unittest.TestCase):

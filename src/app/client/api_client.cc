@@ -113,10 +113,7 @@ Result<Connection> resolve(const ConnectionOptions& options) {
       // A token of this file is only for the server that wrote it, never for an address from elsewhere.
       if (!token && !url) token = server.value("token", std::string());
       const std::string http = server.value("http", std::string());
-      if (!url && http.empty())
-        return fail(ErrorCode::unavailable, "the server on data folder '" + options.data_dir +
-                                                "' runs without the role gateway: it serves no API");
-      if (!url) url = "http://" + http;
+      if (!url && !http.empty()) url = "http://" + http;
     }
     if (!url)
       return fail(ErrorCode::unavailable, "no server is known: none runs on data folder '" + options.data_dir +

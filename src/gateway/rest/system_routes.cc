@@ -29,24 +29,7 @@ void append_or_null(std::string& out, const std::optional<std::string>& text) {
 
 }  // namespace
 
-void SystemRoutes::mount(net::Router::Group open, net::Router::Group api, net::Router::Group scraped) {
-  // Details name files, so callers without a credential learn what is wrong and since when, and no more.
-  const auto health = [this](bool good, std::string_view word) {
-    return HttpResponse::json(good ? 200 : 503, health_.summary_json(word)).header("Cache-Control", "no-store");
-  };
-  open.get("/healthz", {.name = "healthz"}, [this, health](HttpRequest&, net::Responder responder) {
-    responder.send(health(health_.live(), observe::to_string(health_.worst())));
-  });
-  open.get("/readyz", {.name = "readyz"}, [this, health](HttpRequest&, net::Responder responder) {
-    const bool ready = health_.ready();
-    const bool failed = !ready && health_.phase() == observe::Phase::serving;
-    responder.send(health(ready, ready ? "ready" : failed ? "failed" : observe::to_string(health_.phase())));
-  });
-  scraped.get("/metrics", {.name = "metrics", .access = "read"}, [this](HttpRequest&, net::Responder responder) {
-    HttpResponse response = HttpResponse::text(200, metrics_.render());
-    response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-    responder.send(std::move(response));
-  });
+void SystemRoutes::mount(net::Router::Group open, net::Router::Group api) {
   // The same for everybody, and no secret: whoever writes a client reads it before they have a credential.
   open.get("/api/openapi.json", {.name = "openapi"},
            [](HttpRequest& request, net::Responder responder) { responder.send(openapi_document().respond(request)); });

@@ -8,7 +8,6 @@
 #include "gateway/demo_control.h"
 #include "net/router.h"
 #include "observe/health.h"
-#include "observe/metrics.h"
 #include "runtime/workers.h"
 
 namespace flux::gateway {
@@ -29,15 +28,14 @@ struct SystemStatus {
   std::optional<std::string> self_device;
 };
 
-/// `/healthz`, `/readyz`, `/metrics`, `/api/openapi.json`, `/api/v1/system`, `/api/v1/demo`.
+/// `/api/openapi.json`, `/api/v1/system`, `/api/v1/demo`.
 class SystemRoutes {
  public:
   /// `status` may read files: it is asked on a worker. `demo` is null where this process has none.
-  SystemRoutes(observe::Health& health, metrics::Registry& metrics, runtime::Workers& workers,
-               std::function<SystemStatus()> status, DemoControl* demo)
-      : health_(health), metrics_(metrics), workers_(workers), status_(std::move(status)), demo_(demo) {}
-  /// `scraped` is for `/metrics`: whoever may read, and the scraper's own token.
-  void mount(net::Router::Group open, net::Router::Group api, net::Router::Group scraped);
+  SystemRoutes(observe::Health& health, runtime::Workers& workers, std::function<SystemStatus()> status,
+               DemoControl* demo)
+      : health_(health), workers_(workers), status_(std::move(status)), demo_(demo) {}
+  void mount(net::Router::Group open, net::Router::Group api);
 
  private:
   Async<net::HttpResponse> system(net::HttpRequest& request);
@@ -46,7 +44,6 @@ class SystemRoutes {
   Async<net::HttpResponse> remove_demo(net::HttpRequest& request);
 
   observe::Health& health_;
-  metrics::Registry& metrics_;
   runtime::Workers& workers_;
   std::function<SystemStatus()> status_;
   DemoControl* demo_;

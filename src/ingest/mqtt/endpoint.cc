@@ -14,6 +14,9 @@ Endpoint::Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIn
   net::TcpOptions options;
   options.max_connections = config_.connections;
   options.max_connections_per_peer = config_.connections_per_address;
+  unfinished_ =
+      std::make_shared<net::BodyBudget>(config_.unfinished_bytes.count, config_.unfinished_bytes_per_address.count);
+  options.unconsumed = unfinished_;
   options.max_unconsumed = config_.packet_bytes + 64_KiB;
   server_ = std::make_unique<net::TcpServer>(threads, options, [this, &shards](net::TcpConnection& connection) {
     ShardIngest& shard = *shards[connection.shard().index()];

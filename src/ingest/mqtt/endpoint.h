@@ -8,6 +8,7 @@
 #include "ingest/mqtt/session.h"
 #include "ingest/mqtt/subscribers.h"
 #include "ingest/shard_ingest.h"
+#include "net/body_budget.h"
 #include "net/tcp.h"
 #include "runtime/shard.h"
 
@@ -26,6 +27,8 @@ class Endpoint {
   Result<> listen();
   [[nodiscard]] net::Address address() const { return server_->address(); }
   [[nodiscard]] std::size_t connections() const { return server_->connections(); }
+  /// What connections hold of packets that are not yet whole.
+  [[nodiscard]] std::size_t unfinished_bytes() const { return unfinished_->used(); }
   /// No new connections; each session ends when its messages are acknowledged.
   Async<void> drain(Duration limit) { return server_->drain(limit); }
   Async<void> close() { return server_->close(); }
@@ -38,6 +41,7 @@ class Endpoint {
   std::vector<std::unordered_set<Session*>> sessions_;
   std::vector<Scratch> scratch_;
   Context context_;
+  std::shared_ptr<net::BodyBudget> unfinished_;
   std::unique_ptr<net::TcpServer> server_;
   auth::DeviceAuthenticator::Subscription revocations_;
 };

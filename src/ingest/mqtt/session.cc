@@ -489,6 +489,19 @@ void Session::on_drain(net::TcpConnection& connection) {
   flush();
 }
 
+void Session::on_no_room(net::TcpConnection& /*connection*/, bool own) {
+  if (state_ != State::waiting && state_ != State::connected) return;
+  context_.metrics.mqtt_no_room.add();
+  const std::string message = own ? "unfinished packets from this address hold as many bytes as one address may"
+                                  : "the server holds as many bytes of unfinished packets as it may; come again";
+  if (state_ == State::waiting) {
+    context_.sign_in.unreadable(attempt(), message);
+    return leave();
+  }
+  tracer_.failed(ConnectionStage::publish, "disconnected: " + message);
+  end(own ? Reason::quota_exceeded : Reason::server_busy, message);
+}
+
 void Session::taken_over() {
   if (state_ != State::connected) return;
   context_.metrics.mqtt_takeovers.add();

@@ -74,6 +74,7 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   void on_closed(net::TcpConnection& connection, net::CloseReason reason) override;
   void on_deadline(net::TcpConnection& connection) override;
   void on_drain(net::TcpConnection& connection) override;
+  void on_no_room(net::TcpConnection& connection, bool own) override;
 
   // Answerer
   void on_batch(std::uint64_t first, std::uint64_t last, const Result<>& result) override;

@@ -5,6 +5,7 @@ import { MINUTE, SECOND } from '@/lib/time';
 import { pan, type Range, resolveView, type View, zoomAround } from '@/lib/window';
 import { groupByUnit, withData } from './LiveChartView';
 import { bound, dot, drawSamples, type Plane, type Samples, visible } from './lines';
+import { tellNewest } from './newest';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
 import { Readout, type ReadoutRow } from './Readout';
@@ -235,6 +236,11 @@ export class HistoryChartView {
       range.update(low, high, now, elapsed);
       pane.show(from, to, range.low, range.high);
     }
+    if (fresh)
+      tellNewest(
+        this.host,
+        [...this.traces.values()].map((t) => t.ring),
+      );
     this.dirty = false;
     this.jump = false;
     if (this.hover) this.point();

@@ -4,6 +4,7 @@ import { onFrame } from '@/lib/frameLoop';
 import { isCoordinate } from '@/lib/numbers';
 import type { Ring } from '@/lib/ring';
 import { dot, type Plane, strokeColumns } from './lines';
+import { tellNewest } from './newest';
 import { Pane, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
 import { Readout, type ReadoutRow } from './Readout';
@@ -232,6 +233,11 @@ export class LiveChartView {
       range.update(low, high, now, elapsed);
       pane.show(from, to, range.low, range.high);
     }
+    if (fresh)
+      tellNewest(
+        this.host,
+        this.traces.map((t) => t.ring),
+      );
     if (this.hover) this.point(this.hover);
     this.frameCost = performance.now() - begun;
   }

@@ -4,6 +4,7 @@ import { Ring } from '@/lib/ring';
 import { DAY, HOUR, MINUTE } from '@/lib/time';
 import { groupByUnit, withData } from './LiveChartView';
 import { type Plane, runs, strokeColumns, visible } from './lines';
+import { tellNewest } from './newest';
 import { seriesColor } from './palette';
 import { readoutValue } from './Readout';
 import { GlidingRange, niceRange } from './range';
@@ -195,4 +196,16 @@ it('gives latitude and longitude an axis each', () => {
     ['t'],
   ]);
   expect(groupByUnit(traces).map((g) => g.traces.length)).toEqual([2, 1, 1]);
+});
+
+it('tells the newest reading that a chart has drawn, once there is one', () => {
+  const host = { dataset: {} as Record<string, string> };
+  const tell = (...rings: (Ring | null)[]) => tellNewest(host as unknown as HTMLElement, rings);
+  const [a, b] = [new Ring(), new Ring()];
+  tell(a, null);
+  expect(host.dataset).toEqual({});
+  a.push(1000, 1);
+  b.push(2000, 1);
+  tell(a, null, b);
+  expect(host.dataset.newest).toBe('2000');
 });

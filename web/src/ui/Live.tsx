@@ -13,6 +13,9 @@ interface Reading {
   metric?: string;
 }
 
+/** Milliseconds between two changes of a number, so that it can be read. The first after a pause shows at once. */
+const READABLE = 200;
+
 /** A value that follows its source without rendering; grey once it is older than `staleAfter` says. */
 export function LiveValue({
   source,
@@ -31,23 +34,45 @@ export function LiveValue({
     const [text, unit] = element.children as unknown as [HTMLElement, HTMLElement];
     let shownText = '';
     let shownUnit = '';
-    const draw = () => {
+    let shownValue: Value | null = null;
+    let shownTime = Number.NaN;
+    let shownAt = Number.NEGATIVE_INFINITY;
+    const isNew = () => source.value !== shownValue || !Object.is(source.time, shownTime);
+    const show = () => {
+      shownValue = source.value;
+      shownTime = source.time;
       const shown =
         size === 'lg'
           ? formatFully(source.value, source.unit, source.metric)
           : formatValue(source.value, source.unit);
       if (shown.text !== shownText) text.textContent = shownText = shown.text;
       if (shown.unit !== shownUnit) unit.textContent = shownUnit = shown.unit;
+    };
+    const age = () => {
       const stale = !(clock.now() - source.time < staleAfter());
       element.toggleAttribute('data-stale', stale || lost);
       // What was rounded in full, and beside many values there is no room for their age.
       const full = typeof source.value === 'number' ? `${source.value} ${source.unit ?? ''}`.trim() : '';
-      const age = lost && !Number.isNaN(source.time) ? formatAge(clock.now() - source.time) : '';
-      const title = [full, age].filter(Boolean).join(', ');
+      const time = lost && !Number.isNaN(source.time) ? formatAge(clock.now() - source.time) : '';
+      const title = [full, time].filter(Boolean).join(', ');
       if (title !== element.title) element.title = title;
     };
-    draw();
-    return onFrame(draw, 200);
+    show();
+    age();
+    const stopFollowing = onFrame((now) => {
+      if (!isNew() || now - shownAt < READABLE) return;
+      shownAt = now;
+      show();
+      age();
+    });
+    const stopAging = onFrame(() => {
+      if (!isNew()) show(); // the unit may have come
+      age();
+    }, READABLE);
+    return () => {
+      stopFollowing();
+      stopAging();
+    };
   }, [source, staleAfter, size, lost]);
   return (
     <span ref={root} className={classes.value} data-size={size}>

@@ -145,7 +145,8 @@ export function ChartPanel({
       devices: shown.length ? selection.devices : [],
       // The legend of one device shows the values of what is not drawn, too.
       ...(single ? {} : { metrics: shown }),
-      interval: `${Math.min(250, Math.max(50, milliseconds / 1200))}ms`,
+      // Also where a pixel is longer: what is new stands at the chart's end and in the legend.
+      interval: '50ms',
     },
     (from) => fill(selectionKey, Math.max(from - 1000, clock.now() - milliseconds)),
   );
