@@ -12,35 +12,7 @@ void append_digits(std::string& out, Integer value) {
   out.append(text, end);
 }
 
-/// Rounds towards the past, so that a time never moves into a later unit.
-std::int64_t in_unit(Time time, std::int64_t unit) { return time.ns / unit - (time.ns % unit < 0 ? 1 : 0); }
-
 }  // namespace
-
-Result<Epoch> parse_epoch(std::string_view text) {
-  if (text == "s") return Epoch::s;
-  if (text == "ms") return Epoch::ms;
-  if (text == "us") return Epoch::us;
-  if (text == "ns") return Epoch::ns;
-  if (text == "rfc3339") return Epoch::rfc3339;
-  return fail(ErrorCode::invalid_argument, "expected s, ms, us, ns or rfc3339", "epoch");
-}
-
-void append_time(std::string& out, Time time, Epoch epoch) {
-  switch (epoch) {
-    case Epoch::rfc3339: {
-      char text[40];
-      out += '"';
-      out.append(text, format_rfc3339(time, text));
-      out += '"';
-      return;
-    }
-    case Epoch::s: return append_digits(out, in_unit(time, 1'000'000'000));
-    case Epoch::ms: return append_digits(out, in_unit(time, 1'000'000));
-    case Epoch::us: return append_digits(out, in_unit(time, 1'000));
-    case Epoch::ns: return append_digits(out, time.ns);
-  }
-}
 
 void append_integer(std::string& out, std::int64_t value) { append_digits(out, value); }
 void append_integer(std::string& out, std::uint64_t value) { append_digits(out, value); }

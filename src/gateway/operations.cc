@@ -2,6 +2,7 @@
 
 #include "gateway/access.h"
 #include "gateway/documented.h"
+#include "gateway/rest/parameters.h"
 
 namespace flux::gateway {
 
@@ -16,18 +17,20 @@ void Operations::mount(net::Router& router) {
           .use(token_or(services_.metrics_token, require_access(services_.accounts, services_.mode)))
           .use(documented);
   // Details name files, so callers without a credential learn what is wrong and since when, and no more.
-  const auto answer = [this](bool good, std::string_view word) {
-    return HttpResponse::json(good ? 200 : 503, services_.health.summary_json(word))
-        .header("Cache-Control", "no-store");
+  const auto answer = [this](const HttpRequest& request, net::Responder& responder, bool good, std::string_view word) {
+    const auto epoch = epoch_of(request);
+    if (!epoch) return responder.send_error(epoch.error());
+    responder.send(HttpResponse::json(good ? 200 : 503, services_.health.summary_json(word, *epoch))
+                       .header("Cache-Control", "no-store"));
   };
-  open.get("/healthz", {.name = "healthz"}, [this, answer](HttpRequest&, net::Responder responder) {
-    responder.send(answer(services_.health.live(), observe::to_string(services_.health.worst())));
+  open.get("/healthz", {.name = "healthz"}, [this, answer](HttpRequest& request, net::Responder responder) {
+    answer(request, responder, services_.health.live(), observe::to_string(services_.health.worst()));
   });
-  open.get("/readyz", {.name = "readyz"}, [this, answer](HttpRequest&, net::Responder responder) {
+  open.get("/readyz", {.name = "readyz"}, [this, answer](HttpRequest& request, net::Responder responder) {
     const observe::Health& health = services_.health;
     const bool ready = health.ready();
     const bool failed = !ready && health.phase() == observe::Phase::serving;
-    responder.send(answer(ready, ready ? "ready" : failed ? "failed" : observe::to_string(health.phase())));
+    answer(request, responder, ready, ready ? "ready" : failed ? "failed" : observe::to_string(health.phase()));
   });
   // For whoever may read, and the scraper's own token.
   scraped.get("/metrics", {.name = "metrics", .access = "read"}, [this](HttpRequest&, net::Responder responder) {

@@ -8,7 +8,7 @@
 namespace flux::observe {
 namespace {
 
-void append_component(std::string& out, const Health::Component& component, bool with_detail) {
+void append_component(std::string& out, const Health::Component& component, bool with_detail, Epoch epoch) {
   append_json_string(out, component.name);
   out += R"(:{"status":")" + std::string(to_string(component.condition)) + '"';
   const auto text = [&out](std::string_view name, const std::string& value) {
@@ -18,7 +18,9 @@ void append_component(std::string& out, const Health::Component& component, bool
   };
   text("reason", component.reason);
   if (with_detail) text("detail", component.detail);
-  out += R"(,"since":")" + to_rfc3339(component.since) + "\"}";
+  out += R"(,"since":)";
+  append_time(out, component.since, epoch);
+  out += '}';
 }
 
 }  // namespace
@@ -96,7 +98,7 @@ std::vector<Health::Component> Health::components() const {
   return all;
 }
 
-std::string Health::to_json() const {
+std::string Health::to_json(Epoch epoch) const {
   std::string out = R"({"status":")" + std::string(to_string(worst())) + R"(","phase":")" +
                     std::string(to_string(phase())) + R"(","ready":)" + (ready() ? "true" : "false") +
                     R"(,"components":{)";
@@ -104,19 +106,19 @@ std::string Health::to_json() const {
   for (const Component& component : components()) {
     if (!first) out += ',';
     first = false;
-    append_component(out, component, true);
+    append_component(out, component, true, epoch);
   }
   return out + "}}";
 }
 
-std::string Health::summary_json(std::string_view word) const {
+std::string Health::summary_json(std::string_view word, Epoch epoch) const {
   std::string out = R"({"status":")" + std::string(word) + '"';
   bool first = true;
   for (const Component& component : components()) {
     if (component.condition == Condition::ok) continue;
     out += first ? R"(,"components":{)" : ",";
     first = false;
-    append_component(out, component, false);
+    append_component(out, component, false, epoch);
   }
   return out + (first ? "}" : "}}");
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/epoch.h"
 #include "core/time.h"
 
 namespace flux::observe {
@@ -44,9 +45,9 @@ class Health {
   [[nodiscard]] std::vector<Component> components() const;  ///< by name
 
   /// `{"status":"degraded","phase":"serving","ready":true,"components":{"bus":{"status":"ok","since":"…"},…}}`
-  [[nodiscard]] std::string to_json() const;
+  [[nodiscard]] std::string to_json(Epoch epoch = Epoch::rfc3339) const;
   /// For callers without a credential: `{"status":word}`, and those `components` that are not ok, without details.
-  [[nodiscard]] std::string summary_json(std::string_view word) const;
+  [[nodiscard]] std::string summary_json(std::string_view word, Epoch epoch = Epoch::rfc3339) const;
 
  private:
   void set(std::string_view component, Condition condition, std::string_view reason, std::string_view detail);

@@ -19,7 +19,7 @@ constexpr Time kNow{1'767'225'600'000'000'000};
 
 class ChannelTest : public ::testing::Test {
  protected:
-  std::unique_ptr<Channel> channel(Selector selector = {.tenant = {1}}, TimeFormat times = TimeFormat::ms) {
+  std::unique_ptr<Channel> channel(Selector selector = {.tenant = {1}}, Epoch times = Epoch::ms) {
     selector.normalize();
     return std::make_unique<Channel>(std::move(selector), Options{.times = times}, 0, config, metrics);
   }
@@ -66,24 +66,6 @@ TEST_F(ChannelTest, WritesWhatTheContractShows) {
       "18446744073709551615]],\"b\":[[1767225600250,true]],\"s\":[[1767225600250,\"say \\\"hi\\\"\\u0001\"]]}}]}");
   EXPECT_EQ(json::parse(reader.frames()[0].second->payload()).size(), 1U);
   EXPECT_FALSE(live->has_news());
-}
-
-TEST_F(ChannelTest, WritesTimesAsAskedFor) {
-  const std::pair<TimeFormat, const char*> expected[] = {{TimeFormat::rfc3339, "\"1969-12-31T23:59:59.999999999Z\""},
-                                                         {TimeFormat::s, "-1"},
-                                                         {TimeFormat::ms, "-1"},
-                                                         {TimeFormat::us, "-1"},
-                                                         {TimeFormat::ns, "-1"}};
-  for (const auto& [format, text] : expected) {
-    std::string out;
-    append_time(out, Time{-1}, format);
-    EXPECT_EQ(out, text);
-  }
-  std::string out;
-  append_time(out, kNow + 1_ms, TimeFormat::s);
-  EXPECT_EQ(out, "1767225600");
-  EXPECT_EQ(parse_epoch("us").value(), TimeFormat::us);
-  EXPECT_EQ(parse_epoch("h").error().field, "epoch");
 }
 
 TEST_F(ChannelTest, DeliversEveryPointToWhoKeepsUpAndSharesTheFrame) {
@@ -292,11 +274,9 @@ TEST_F(ChannelTest, KeepsTheNewestStateForASlowReader) {
   auto live = channel();
   live->add_member(1, reader, 3);
   reader.set_room(0);
-  live->send_state("pump-1", make_state_frame("pump-1", registry::DeviceState::silent, false, kNow, TimeFormat::ms));
-  live->send_state("pump-1",
-                   make_state_frame("pump-1", registry::DeviceState::online, true, kNow + 1_s, TimeFormat::ms));
-  live->send_state("pump-2",
-                   make_state_frame("pump-2", registry::DeviceState::never, true, Time::min(), TimeFormat::ms));
+  live->send_state("pump-1", make_state_frame("pump-1", registry::DeviceState::silent, false, kNow, Epoch::ms));
+  live->send_state("pump-1", make_state_frame("pump-1", registry::DeviceState::online, true, kNow + 1_s, Epoch::ms));
+  live->send_state("pump-2", make_state_frame("pump-2", registry::DeviceState::never, true, Time::min(), Epoch::ms));
   reader.set_room(SIZE_MAX);
   EXPECT_FALSE(live->drain_slow());
   auto messages = reader.messages();

@@ -15,20 +15,7 @@ void append_number(std::string& out, T value) {
   out.append(text, end);
 }
 
-std::int64_t divided(std::int64_t ns, std::int64_t unit) {
-  const std::int64_t quotient = ns / unit;
-  return ns % unit < 0 ? quotient - 1 : quotient;  // downwards, before 1970 too
-}
-
 }  // namespace
-
-Result<TimeFormat> parse_epoch(std::string_view text) {
-  if (text == "s") return TimeFormat::s;
-  if (text == "ms") return TimeFormat::ms;
-  if (text == "us") return TimeFormat::us;
-  if (text == "ns") return TimeFormat::ns;
-  return fail(ErrorCode::invalid_argument, "epoch is one of s, ms, us, ns", "epoch");
-}
 
 std::string_view Frame::op() const {
   switch (kind) {
@@ -56,22 +43,6 @@ std::string Frame::payload() const {
   return rest.substr(begin, rest.size() - begin - 1);
 }
 
-void append_time(std::string& out, Time time, TimeFormat format) {
-  switch (format) {
-    case TimeFormat::rfc3339: {
-      char text[40];
-      out += '"';
-      out.append(text, format_rfc3339(time, text));
-      out += '"';
-      return;
-    }
-    case TimeFormat::s: return append_number(out, divided(time.ns, 1'000'000'000));
-    case TimeFormat::ms: return append_number(out, divided(time.ns, 1'000'000));
-    case TimeFormat::us: return append_number(out, divided(time.ns, 1'000));
-    case TimeFormat::ns: return append_number(out, time.ns);
-  }
-}
-
 void append_value(std::string& out, ValueType type, Cell cell, std::string_view text) {
   switch (type) {
     case ValueType::float64: {
@@ -88,7 +59,7 @@ void append_value(std::string& out, ValueType type, Cell cell, std::string_view 
 }
 
 FramePtr make_state_frame(std::string_view device, registry::DeviceState state, bool connected, Time last_seen,
-                          TimeFormat format) {
+                          Epoch epoch) {
   auto frame = std::make_shared<Frame>();
   frame->kind = Frame::Kind::state;
   std::string& out = frame->rest;
@@ -99,7 +70,7 @@ FramePtr make_state_frame(std::string_view device, registry::DeviceState state, 
   out += connected ? "\",\"connected\":true" : "\",\"connected\":false";
   out += ",\"last_seen\":";
   if (last_seen == Time::min()) out += "null";
-  else append_time(out, last_seen, format);
+  else append_time(out, last_seen, epoch);
   out += '}';
   return frame;
 }

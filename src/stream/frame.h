@@ -5,18 +5,12 @@
 #include <string>
 #include <string_view>
 
-#include "core/result.h"
+#include "core/epoch.h"
 #include "core/time.h"
 #include "core/value.h"
 #include "registry/model.h"
 
 namespace flux::stream {
-
-/// How times are written: RFC 3339 strings, or integers since the epoch.
-enum class TimeFormat : std::uint8_t { rfc3339, s, ms, us, ns };
-inline constexpr std::size_t kTimeFormats = 5;
-/// `s`, `ms`, `us`, `ns`, as `epoch=` has them. `invalid_argument` names them.
-Result<TimeFormat> parse_epoch(std::string_view text);
 
 /// One message to a subscriber, made once and shared by all who get the same. Only the subscription's id is missing,
 /// which the transport puts before it:
@@ -37,13 +31,12 @@ struct Frame {
 };
 using FramePtr = std::shared_ptr<const Frame>;
 
-void append_time(std::string& out, Time time, TimeFormat format);
 /// Shortest text that reads back as the same; `null` for NaN and infinities.
 void append_value(std::string& out, ValueType type, Cell cell, std::string_view text);
 
 /// `last_seen` of `Time::min()` is written as null: never.
 FramePtr make_state_frame(std::string_view device, registry::DeviceState state, bool connected, Time last_seen,
-                          TimeFormat format);
+                          Epoch epoch);
 /// The same for a reader that has missed so many of its kind just before it.
 FramePtr with_dropped(const Frame& frame, std::uint64_t dropped);
 /// `json` is an object.

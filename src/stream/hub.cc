@@ -97,7 +97,7 @@ void Hub::on_batch(const wire::ProcessedBatch& batch) {
 void Hub::on_state(const wire::DeviceContext& device, registry::DeviceState state, bool connected, Time last_seen) {
   State& s = *state_;
   if (s.index.empty()) return;
-  std::array<FramePtr, kTimeFormats> frames;
+  std::array<FramePtr, kEpochs> frames;
   for (ChannelPtr& channel : s.index.match(device)) {
     FramePtr& frame = frames[static_cast<std::size_t>(channel->options().times)];
     if (!frame) frame = make_state_frame(device.device, state, connected, last_seen, channel->options().times);
@@ -186,7 +186,7 @@ Subscription::~Subscription() {
 
 std::string to_json(const registry::ConnectionEvent& event) {
   std::string json = "{\"time\":";
-  append_time(json, event.time, TimeFormat::rfc3339);
+  append_time(json, event.time, Epoch::rfc3339);
   json += ",\"stage\":\"";
   json += registry::to_string(event.stage);
   json += event.ok ? "\",\"ok\":true" : "\",\"ok\":false";

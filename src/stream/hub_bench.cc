@@ -27,7 +27,7 @@ void channel_frame(benchmark::State& bench) {
   metrics::Registry registry;
   Metrics metrics(registry);
   Config config;
-  Channel channel({.tenant = kTenant}, {.times = TimeFormat::ms}, 0, config, metrics);
+  Channel channel({.tenant = kTenant}, {.times = Epoch::ms}, 0, config, metrics);
   std::vector<Sink> sinks(members);
   for (std::size_t i = 0; i < members; ++i) {
     channel.add_member(i, sinks[i], i);

@@ -152,9 +152,8 @@ TEST_F(HubTest, SelectsAsAPlainLoopWould) {
     all.push_back(std::move(wanted));
   }
   for (std::size_t i = 0; i < all.size(); ++i) {
-    run_on(shards[i % 3], [&] {
-      all[i]->subscription = hub->subscribe(all[i]->selector, {.times = TimeFormat::ns}, all[i]->reader, i);
-    });
+    run_on(shards[i % 3],
+           [&] { all[i]->subscription = hub->subscribe(all[i]->selector, {.times = Epoch::ns}, all[i]->reader, i); });
   }
   for (int round = 0; round < 100; ++round) {
     BatchBuilder builder;
@@ -211,8 +210,7 @@ TEST_F(HubTest, SeesWhenADeviceGetsALabelAndWhenSomebodyComes) {
   const auto pump = make_shape("pump-1", {{"a", ValueType::float64}});
   publish(one_row(pump, make_context(*pump, {{"site", "north"}}), kNow, {0}));  // nobody is there yet
   run_on(shards[0], [&] {
-    subscription =
-        hub->subscribe({.tenant = kTenant, .labels = {{"site", "north"}}}, {.times = TimeFormat::ns}, north, 1);
+    subscription = hub->subscribe({.tenant = kTenant, .labels = {{"site", "north"}}}, {.times = Epoch::ns}, north, 1);
   });
   publish(one_row(pump, make_context(*pump), kNow, {1}));
   publish(one_row(pump, make_context(*pump, {{"site", "north"}}), kNow + 1_s, {2}));
@@ -310,7 +308,7 @@ TEST_F(HubTest, SendsStatesToWhoSelectedTheDeviceAndEventsToWhoWantsThem) {
   std::vector<Subscription> subscriptions;
   run_on(shards[1], [&] {
     subscriptions.push_back(
-        hub->subscribe({.tenant = kTenant, .labels = {{"site", "north"}}}, {.times = TimeFormat::ms}, north, 1));
+        hub->subscribe({.tenant = kTenant, .labels = {{"site", "north"}}}, {.times = Epoch::ms}, north, 1));
     subscriptions.push_back(hub->subscribe({.tenant = kTenant, .metrics = {"x", "y"}}, {}, temperatures, 2));
     subscriptions.push_back(hub->subscribe({.tenant = {2}}, {}, other_tenant, 3));
     subscriptions.push_back(hub->subscribe_events(kTenant, {}, events, 4));
@@ -353,10 +351,9 @@ TEST_F(HubTest, ReadersLearnOfWhatAShardThatFellBehindHasDropped) {
   slow.set_room(0);
   std::vector<Subscription> subscriptions;
   run_on(shards[1], [&] {
-    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = TimeFormat::s}, all, 1));
-    subscriptions.push_back(
-        hub->subscribe({.tenant = kTenant, .metrics = {"b"}}, {.times = TimeFormat::s}, one_metric, 2));
-    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = TimeFormat::s}, slow, 3));
+    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = Epoch::s}, all, 1));
+    subscriptions.push_back(hub->subscribe({.tenant = kTenant, .metrics = {"b"}}, {.times = Epoch::s}, one_metric, 2));
+    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = Epoch::s}, slow, 3));
   });
   const auto pump = make_shape("pump-1", {{"a", ValueType::float64}, {"b", ValueType::float64}});
   const auto fan = make_shape("fan-1", {{"a", ValueType::float64}});
@@ -408,11 +405,11 @@ TEST_F(HubTest, MeasurementsOfADeviceAreApart) {
   Reader vibration;
   std::vector<Subscription> subscriptions;
   run_on(shards[1], [&] {
-    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = TimeFormat::s}, all, 1));
+    subscriptions.push_back(hub->subscribe({.tenant = kTenant}, {.times = Epoch::s}, all, 1));
     subscriptions.push_back(
-        hub->subscribe({.tenant = kTenant, .measurements = {"telemetry"}}, {.times = TimeFormat::s}, plain, 1));
+        hub->subscribe({.tenant = kTenant, .measurements = {"telemetry"}}, {.times = Epoch::s}, plain, 1));
     subscriptions.push_back(hub->subscribe({.tenant = kTenant, .devices = {"pump-1"}, .measurements = {"vibration"}},
-                                           {.times = TimeFormat::s}, vibration, 1));
+                                           {.times = Epoch::s}, vibration, 1));
   });
   const auto pump = make_shape("pump-1", {{"a", ValueType::float64}});
   ShapeKey key = pump->key();

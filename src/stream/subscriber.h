@@ -23,7 +23,7 @@ class Subscriber {
 /// How a subscription wants its frames.
 struct Options {
   Duration interval;  ///< between two frames; 0: the default
-  TimeFormat times = TimeFormat::rfc3339;
+  Epoch times = Epoch::rfc3339;
   bool snapshot = false;  ///< begin with the newest value of every selected series
   friend bool operator==(const Options&, const Options&) = default;
 };

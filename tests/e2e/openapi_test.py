@@ -18,6 +18,9 @@ from e2e.websocket import WebSocket
 FILE = Path(__file__).resolve().parents[2] / "contracts" / "openapi.json"
 DOCUMENT = json.loads(FILE.read_text())
 SCHEMAS = Schemas(DOCUMENT)
+# Times are integers where `epoch` asks for them, and text where it does not.
+INTEGERS, TEXTS = (Schemas(DOCUMENT | {"components": DOCUMENT["components"] | {"schemas": DOCUMENT["components"]["schemas"] | {"TimeOrEpoch": times}}})
+                   for times in ({"type": "integer", "format": "int64"}, {"type": "string", "format": "date-time"}))
 VERBS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 LIVE_MESSAGE = {"$ref": "#/components/schemas/LiveMessage"}
 LIVE_REQUEST = {"$ref": "#/components/schemas/LiveRequest"}
@@ -40,7 +43,18 @@ def parameters_of(method: str, path: str, place: str) -> dict[str, dict]:
     return {parameter["name"]: parameter for parameter in resolved if parameter["in"] == place}
 
 
-def response_faults(method: str, path: str, answer: Answer) -> list[str]:
+def holds_time(schema, seen: tuple[str, ...] = ()) -> bool:
+    if isinstance(schema, list):
+        return any(holds_time(inner, seen) for inner in schema)
+    if not isinstance(schema, dict):
+        return False
+    target = schema.get("$ref")
+    if target is None:
+        return any(holds_time(inner, seen) for inner in schema.values())
+    return target.rsplit("/", 1)[1] in ("Time", "TimeOrEpoch") or target not in seen and holds_time(SCHEMAS.resolve(schema), (*seen, target))
+
+
+def response_faults(method: str, path: str, answer: Answer, schemas: Schemas = SCHEMAS) -> list[str]:
     """Where an answer and the document part ways: status, type of content, headers, body."""
     documented = OPERATIONS[method, path]["responses"]
     if str(answer.status) not in documented:
@@ -52,7 +66,7 @@ def response_faults(method: str, path: str, answer: Answer) -> list[str]:
     kind = answer.headers.get("Content-Type", "").split(";")[0]
     if kind not in content:
         return [f"the Content-Type {kind!r} is not documented"]
-    found = [] if kind != "application/json" else SCHEMAS.faults(answer.json, content[kind]["schema"])
+    found = [] if kind != "application/json" else schemas.faults(answer.json, content[kind]["schema"])
     wanted = OPERATIONS[method, path].get("security") != [] if answer.status == 401 else "ETag" in response.get("headers", {})
     if wanted:
         found += [f"the header {name} is missing" for name in response.get("headers", {}) if name not in answer.headers]
@@ -185,19 +199,28 @@ CALLS = [
     Call("GET", f"{API}/profiles/{{profile}}", 200, at={"profile": "pump"}),
     Call("PUT", f"{API}/profiles/{{profile}}", 200, at={"profile": "plain"}, body={"name": "Plain", "metrics": []}),
     Call("POST", f"{API}/devices", 201, body=PUMP),
-    Call("POST", f"{API}/devices", 201, body={"device": "pump-2"}),
+    Call("POST", f"{API}/devices", 201, body={"device": "pump-2"}, query={"epoch": "ms"}),
     Call("GET", f"{API}/devices/{{device}}", 200, at=AT_PUMP),
+    Call("GET", f"{API}/devices/{{device}}", 200, at=AT_PUMP, query={"epoch": "s"}),
+    Call("PATCH", f"{API}/devices/{{device}}", 200, at=AT_PUMP, query={"epoch": "ns"}, body={"name": "Pump 1"}),
     Call("PATCH", f"{API}/devices/{{device}}", 200, at=AT_PUMP, body={"name": "Pump one", "labels": {"line": "3", "site": "north"}}),
     Call("POST", f"{API}/devices/{{device}}/credentials", 201, at=AT_PUMP, body={"expires_at": "2099-01-01T00:00:00Z"},
          then=lambda world, answer: world.keep(credential=answer.json["id"])),
+    Call("POST", f"{API}/devices/{{device}}/credentials", 201, at=AT_PUMP, query={"epoch": "us"}, body={"expires_at": "2099-01-01T00:00:00Z"}),
     Call("GET", f"{API}/devices/{{device}}/credentials", 200, at=AT_PUMP),
+    Call("GET", f"{API}/devices/{{device}}/credentials", 200, at=AT_PUMP, query={"epoch": "ms"}),
     Call("POST", f"{API}/connect", 201, body={"device": "pump-3", "name": "Third", "labels": {"site": "south"}}),
     Call("POST", f"{API}/ingest-keys", 201, body={"name": "line 3", "create_devices": True},
          then=lambda world, answer: (world.keep(ingest_key=answer.json["id"]), world.add_sender(answer.json["key"]))),
+    Call("POST", f"{API}/connect", 201, query={"epoch": "ms"}, body={"device": "pump-3"}),
+    Call("POST", f"{API}/ingest-keys", 201, query={"epoch": "ms"}, body={"name": "line 4"}),
     Call("GET", f"{API}/ingest-keys", 200),
+    Call("GET", f"{API}/ingest-keys", 200, query={"epoch": "ms"}),
 
     Call("POST", f"{API}/databases", 201, body={"name": "telegraf", "device_tags": ["host"]}),
+    Call("POST", f"{API}/databases", 201, query={"epoch": "s"}, body={"name": "plant"}),
     Call("GET", f"{API}/databases", 200),
+    Call("GET", f"{API}/databases", 200, query={"epoch": "ns"}),
 
     # Readings in: accepted, refused one by one, refused as a whole, and refused by the profile after they were logged.
     Call("POST", f"{API}/telemetry", 200, "sender", body=READINGS),
@@ -239,16 +262,21 @@ CALLS = [
     Call("GET", f"{API}/events", 200, query={"device": "pump-1", "type": "device_silent"},
          until=lambda answer: len(answer.json["events"]) > 0),
     Call("GET", f"{API}/events", 200, query={"limit": 1}),
+    Call("GET", f"{API}/events", 200, query={"epoch": "ms"}),
+    Call("GET", f"{API}/dead-letters", 200, query={"epoch": "us"}),
 
     # Told to do.
     Call("POST", f"{API}/commands", 202, body={"device": "pump-1", "name": "set_speed", "payload": {"rpm": 1200}, "ttl": "1h", "key": "k-1"},
          then=lambda world, answer: world.keep(command=answer.json["commands"][0]["id"])),
     Call("POST", f"{API}/commands", 202, body={"devices": ["pump-1", "pump-2"], "name": "stop", "response": False}),
+    Call("POST", f"{API}/commands", 202, query={"epoch": "ms"}, body={"device": "pump-1", "name": "stop"}),
+    Call("GET", f"{API}/commands", 200, query={"epoch": "ms"}),
+    Call("GET", f"{API}/commands/{{id}}", 200, at={"id": "{command}"}, query={"epoch": "ns"}),
     Call("GET", f"{API}/commands", 200, query={"device": "pump-1", "state": "queued", "limit": 1},
          then=lambda world, answer: world.keep(commands=answer.json["next"])),
     Call("GET", f"{API}/commands", 200, query={"device": "pump-1", "cursor": "{commands}"}),
     Call("GET", f"{API}/commands/{{id}}", 200, at={"id": "{command}"}),
-    Call("POST", f"{API}/commands/{{id}}/cancel", 200, at={"id": "{command}"}),
+    Call("POST", f"{API}/commands/{{id}}/cancel", 200, at={"id": "{command}"}, query={"epoch": "s"}),
     Call("POST", f"{API}/commands/{{id}}/cancel", 409, at={"id": "{command}"}),
     Call("GET", f"{API}/commands", 200, query={"state": "cancelled"}),
 
@@ -260,8 +288,11 @@ CALLS = [
 
     # The server itself.
     Call("GET", f"{API}/system", 200),
+    Call("GET", f"{API}/system", 200, query={"epoch": "ms"}),
     Call("GET", "/healthz", 200, "nobody"),
+    Call("GET", "/healthz", 200, "nobody", query={"epoch": "ms"}),
     Call("GET", "/readyz", 200, "nobody"),
+    Call("GET", "/readyz", 200, "nobody", query={"epoch": "ms"}),
     Call("GET", "/metrics", 200),
     Call("GET", "/api/openapi.json", 200),
     Call("GET", f"{API}/demo", 200),
@@ -371,7 +402,8 @@ class Document(unittest.TestCase):
         self.assertIn((call.method, call.path), OPERATIONS, "not in the document")
         answer = call.send(world)
         self.assertEqual(answer.status, call.status, answer)
-        self.assertEqual(response_faults(call.method, call.path, answer), [], answer)
+        epoch = call.query.get("epoch") or isinstance(call.body, dict) and call.body.get("epoch")
+        self.assertEqual(response_faults(call.method, call.path, answer, INTEGERS if epoch else TEXTS), [], answer)
         if call.status < 400:
             # What the server takes is what the document says it takes.
             self.assertEqual(sorted(call.query.keys() - parameters_of(call.method, call.path, "query").keys()), [])
@@ -385,6 +417,17 @@ class Document(unittest.TestCase):
             self.assertEqual(SCHEMAS.faults(answer.json, ERROR), [])
         if call.then:
             call.then(world, answer)
+
+
+class Times(unittest.TestCase):
+    def test_every_answer_with_times_can_have_them_as_integers(self):
+        for (method, path), operation in OPERATIONS.items():
+            good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+            if path.startswith(f"{API}/live") or not holds_time(good):
+                continue
+            body = SCHEMAS.resolve(operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {}))
+            with self.subTest(f"{method} {path}"):
+                self.assertTrue("epoch" in parameters_of(method, path, "query") or "epoch" in body.get("properties", {}))
 
 
 class Served(unittest.TestCase):

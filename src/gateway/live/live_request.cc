@@ -39,7 +39,7 @@ Result<LiveRequest> parse_subscribe(const JsonObject& message, LiveRequest reque
   }
   TRY(const auto epoch, message.text("epoch"));
   if (epoch) {
-    TRY(request.options.times, stream::parse_epoch(*epoch));
+    TRY(request.options.times, parse_epoch(*epoch));
   }
   TRY(const auto snapshot, message.boolean("snapshot"));
   request.options.snapshot = snapshot.value_or(false);

@@ -77,7 +77,7 @@ Result<SseSelection> selection_of(const HttpRequest& request) {
     selection.options.interval = *parsed;
   }
   if (const auto epoch = request.query("epoch")) {
-    TRY(selection.options.times, stream::parse_epoch(*epoch));
+    TRY(selection.options.times, parse_epoch(*epoch));
   }
   return selection;
 }

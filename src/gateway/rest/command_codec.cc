@@ -9,15 +9,15 @@ namespace {
 
 using observe::append_json_string;
 
-void append_moment(std::string& out, std::string_view name, const std::optional<Time>& time) {
+void append_moment(std::string& out, std::string_view name, const std::optional<Time>& time, Epoch epoch) {
   out.append(",\"").append(name).append("\":");
-  if (time) append_time(out, *time, Epoch::rfc3339);
+  if (time) append_time(out, *time, epoch);
   else out += "null";
 }
 
 }  // namespace
 
-void append_command(std::string& out, const control::Command& command) {
+void append_command(std::string& out, const control::Command& command, Epoch epoch) {
   out += R"({"id":)";
   append_json_string(out, command.id);
   out += R"(,"device":)";
@@ -34,11 +34,11 @@ void append_command(std::string& out, const control::Command& command) {
   out += to_string(command.state);
   out += R"(","finished":)";
   out += command.finished() ? "true" : "false";
-  append_moment(out, "created_at", command.created_at);
-  append_moment(out, "expires_at", command.expires_at);
-  append_moment(out, "sent_at", command.sent_at);
-  append_moment(out, "delivered_at", command.delivered_at);
-  append_moment(out, "finished_at", command.finished_at);
+  append_moment(out, "created_at", command.created_at, epoch);
+  append_moment(out, "expires_at", command.expires_at, epoch);
+  append_moment(out, "sent_at", command.sent_at, epoch);
+  append_moment(out, "delivered_at", command.delivered_at, epoch);
+  append_moment(out, "finished_at", command.finished_at, epoch);
   out += R"(,"deliveries":)";
   append_integer(out, std::uint64_t{command.deliveries});
   out += R"(,"result":)";
@@ -60,7 +60,7 @@ std::string command_event(const control::Command& command) {
   out += R"(,"type":"command","message":)";
   append_json_string(out, "command " + command.name + ": " + std::string(to_string(command.state)));
   out += R"(,"details":)";
-  append_command(out, command);
+  append_command(out, command, Epoch::rfc3339);
   out += '}';
   return out;
 }

@@ -19,25 +19,25 @@ constexpr std::size_t kBody = 64 << 10;
 
 TenantId tenant_of(const HttpRequest& request) { return caller(request).tenant(); }
 
-void append_optional_time(std::string& out, std::string_view name, const std::optional<Time>& time) {
+void append_optional_time(std::string& out, std::string_view name, const std::optional<Time>& time, Epoch epoch) {
   out += ",\"";
   out += name;
   out += "\":";
-  if (time) append_time(out, *time, Epoch::rfc3339);
+  if (time) append_time(out, *time, epoch);
   else out += "null";
 }
 
 /// Without the closing brace, so that a secret can follow.
-void append_credential_open(std::string& out, const auth::Credential& credential) {
+void append_credential_open(std::string& out, const auth::Credential& credential, Epoch epoch) {
   out += R"({"id":)";
   append_json_string(out, credential.id);
   out += R"(,"kind":"token","created_at":)";
-  append_time(out, credential.created_at, Epoch::rfc3339);
-  append_optional_time(out, "last_used_at", credential.last_used_at);
-  append_optional_time(out, "expires_at", credential.expires_at);
+  append_time(out, credential.created_at, epoch);
+  append_optional_time(out, "last_used_at", credential.last_used_at, epoch);
+  append_optional_time(out, "expires_at", credential.expires_at, epoch);
 }
 
-void append_key_open(std::string& out, const auth::IngestKey& key) {
+void append_key_open(std::string& out, const auth::IngestKey& key, Epoch epoch) {
   out += R"({"id":)";
   append_json_string(out, key.id);
   out += R"(,"name":)";
@@ -45,8 +45,8 @@ void append_key_open(std::string& out, const auth::IngestKey& key) {
   out += R"(,"create_devices":)";
   out += key.create_devices ? "true" : "false";
   out += R"(,"created_at":)";
-  append_time(out, key.created_at, Epoch::rfc3339);
-  append_optional_time(out, "last_used_at", key.last_used_at);
+  append_time(out, key.created_at, epoch);
+  append_optional_time(out, "last_used_at", key.last_used_at, epoch);
 }
 
 /// The host that the caller reached us by, without the port: what a device on the same network can use too.
@@ -105,12 +105,13 @@ void CredentialRoutes::mount(net::Router::Group api) {
 }
 
 Async<HttpResponse> CredentialRoutes::list(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   std::string device(request.param("device"));
   CO_TRY(const auto credentials, co_await credentials_.list(tenant_of(request), std::move(device)));
   std::string body = R"({"credentials":[)";
   for (std::size_t i = 0; i < credentials.size(); ++i) {
     if (i != 0) body += ',';
-    append_credential_open(body, credentials[i]);
+    append_credential_open(body, credentials[i], epoch);
     body += '}';
   }
   body += "]}";
@@ -118,6 +119,7 @@ Async<HttpResponse> CredentialRoutes::list(HttpRequest& request) {
 }
 
 Async<HttpResponse> CredentialRoutes::create(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   CO_TRY(const auto input, JsonObject::parse(request.body(), true));
   CO_DO(input.only({"expires_at"}));
   CO_TRY(const auto expires_at, input.time("expires_at"));
@@ -126,7 +128,7 @@ Async<HttpResponse> CredentialRoutes::create(HttpRequest& request) {
   std::string device(request.param("device"));
   CO_TRY(const auto issued, co_await credentials_.create(tenant_of(request), std::move(device), expires_at));
   std::string body;
-  append_credential_open(body, issued.credential);
+  append_credential_open(body, issued.credential, epoch);
   body += R"(,"token":)";
   append_json_string(body, issued.token);
   body += '}';
@@ -141,11 +143,12 @@ Async<HttpResponse> CredentialRoutes::revoke(HttpRequest& request) {
 }
 
 Async<HttpResponse> CredentialRoutes::list_keys(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   CO_TRY(const auto keys, co_await credentials_.ingest_keys(tenant_of(request)));
   std::string body = R"({"ingest_keys":[)";
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (i != 0) body += ',';
-    append_key_open(body, keys[i]);
+    append_key_open(body, keys[i], epoch);
     body += '}';
   }
   body += "]}";
@@ -153,6 +156,7 @@ Async<HttpResponse> CredentialRoutes::list_keys(HttpRequest& request) {
 }
 
 Async<HttpResponse> CredentialRoutes::create_key(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   CO_TRY(const auto input, JsonObject::parse(request.body()));
   CO_DO(input.only({"name", "create_devices"}));
   CO_TRY(auto name, input.required_text("name"));
@@ -160,7 +164,7 @@ Async<HttpResponse> CredentialRoutes::create_key(HttpRequest& request) {
   CO_TRY(const auto issued,
          co_await credentials_.create_ingest_key(tenant_of(request), std::move(name), create_devices.value_or(false)));
   std::string body;
-  append_key_open(body, issued.key);
+  append_key_open(body, issued.key, epoch);
   body += R"(,"key":)";
   append_json_string(body, issued.secret);
   body += '}';
@@ -174,6 +178,7 @@ Async<HttpResponse> CredentialRoutes::revoke_key(HttpRequest& request) {
 }
 
 Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   CO_TRY(const auto input, JsonObject::parse(request.body()));
   CO_DO(input.only({"device", "name", "profile", "labels"}));
   CO_TRY(auto wanted, parse_new_device(request.body()));
@@ -201,7 +206,7 @@ Async<HttpResponse> CredentialRoutes::connect(HttpRequest& request) {
       "python3 -c " + shell_word(python_publish(mqtt_host, mqtt_port, device.device, issued.token, topic, payload));
 
   std::string body = R"({"device":)";
-  append_device(body, device);
+  append_device(body, device, epoch);
   body += R"(,"credential":{"id":)";
   append_json_string(body, issued.credential.id);
   body += R"(,"token":)";

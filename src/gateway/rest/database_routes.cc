@@ -3,6 +3,7 @@
 #include "gateway/access.h"
 #include "gateway/json_input.h"
 #include "gateway/json_text.h"
+#include "gateway/rest/parameters.h"
 #include "observe/json.h"
 
 namespace flux::gateway {
@@ -16,7 +17,7 @@ constexpr std::size_t kBody = 64 << 10;
 
 TenantId tenant_of(const HttpRequest& request) { return caller(request).tenant(); }
 
-void append_database(std::string& out, const registry::DatabaseSettings& database) {
+void append_database(std::string& out, const registry::DatabaseSettings& database, Epoch epoch) {
   out += R"({"name":)";
   append_json_string(out, database.name);
   out += R"(,"retention_policies":[)";
@@ -30,7 +31,7 @@ void append_database(std::string& out, const registry::DatabaseSettings& databas
     append_json_string(out, tag);
   }
   out += R"(],"created_at":)";
-  append_time(out, database.created_at, Epoch::rfc3339);
+  append_time(out, database.created_at, epoch);
   out += '}';
 }
 
@@ -45,16 +46,18 @@ void DatabaseRoutes::mount(net::Router::Group api) {
 }
 
 Async<HttpResponse> DatabaseRoutes::list(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   std::string body = R"({"databases":[)";
   for (const auto& database : databases_.list(tenant_of(request))) {
     if (body.back() != '[') body += ',';
-    append_database(body, database->settings());
+    append_database(body, database->settings(), epoch);
   }
   body += "]}";
   co_return HttpResponse::json(200, std::move(body));
 }
 
 Async<HttpResponse> DatabaseRoutes::create(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   CO_TRY(const auto input, JsonObject::parse(request.body()));
   CO_DO(input.only({"name", "device_tags"}));
   registry::NewDatabase wanted;
@@ -64,7 +67,7 @@ Async<HttpResponse> DatabaseRoutes::create(HttpRequest& request) {
   }
   CO_TRY(const auto made, co_await databases_.create(tenant_of(request), std::move(wanted)));
   std::string body;
-  append_database(body, made->settings());
+  append_database(body, made->settings(), epoch);
   co_return HttpResponse::json(201, std::move(body));
 }
 

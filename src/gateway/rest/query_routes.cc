@@ -59,6 +59,7 @@ Async<HttpResponse> QueryRoutes::query_model(HttpRequest& request) {
 Async<HttpResponse> QueryRoutes::dead_letters(HttpRequest& request) {
   CO_TRY(auto page, page_of(request));
   TopicFilter filter{.tenant = caller(request).tenant(), .device = request.query("device").value_or(""), .types = {}};
+  CO_TRY(filter.epoch, epoch_of(request));
   const Time now = wall_now();
   if (const auto from = request.query("from")) {
     CO_TRY(filter.from, parse_query_time(*from, now, "from"));
@@ -78,6 +79,7 @@ Async<HttpResponse> QueryRoutes::events(HttpRequest& request) {
   TopicFilter filter{.tenant = caller(request).tenant(),
                      .device = request.query("device").value_or(""),
                      .types = list_of(request, "type")};
+  CO_TRY(filter.epoch, epoch_of(request));
   for (const std::string& type : filter.types)
     if (std::ranges::find(kEventTypes, type) == kEventTypes.end())
       co_return fail(ErrorCode::invalid_argument,

@@ -41,7 +41,7 @@ void append_location(std::string& out, const std::optional<registry::Location>& 
   out += '}';
 }
 
-void append_device_open(std::string& out, const registry::Device& device) {
+void append_device_open(std::string& out, const registry::Device& device, Epoch epoch) {
   out += R"({"device":)";
   append_json_string(out, device.device);
   out += R"(,"name":)";
@@ -57,10 +57,10 @@ void append_device_open(std::string& out, const registry::Device& device) {
   out += R"(","connected":)";
   out += device.connected ? "true" : "false";
   out += R"(,"last_seen":)";
-  if (device.last_seen) append_time(out, *device.last_seen, Epoch::rfc3339);
+  if (device.last_seen) append_time(out, *device.last_seen, epoch);
   else out += "null";
   out += R"(,"created_at":)";
-  append_time(out, device.created_at, Epoch::rfc3339);
+  append_time(out, device.created_at, epoch);
   out += R"(,"metrics":[)";
   for (std::size_t i = 0; i < device.metrics.size(); ++i) {
     const registry::Metric& metric = device.metrics[i];
@@ -115,14 +115,14 @@ Result<ValueType> parse_type(const JsonObject& object) {
 
 }  // namespace
 
-void append_device(std::string& out, const registry::Device& device) {
-  append_device_open(out, device);
+void append_device(std::string& out, const registry::Device& device, Epoch epoch) {
+  append_device_open(out, device, epoch);
   out += '}';
 }
 
 void append_device(std::string& out, const registry::Device& device, const std::vector<store::LastPoint>& latest,
                    Epoch epoch) {
-  append_device_open(out, device);
+  append_device_open(out, device, epoch);
   out += R"(,"latest":)";
   append_latest(out, device, latest, epoch, false);
   out += '}';

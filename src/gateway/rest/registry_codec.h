@@ -13,7 +13,7 @@
 /// The registry's nouns as the JSON of contracts/openapi.json.
 namespace flux::gateway {
 
-void append_device(std::string& out, const registry::Device& device);
+void append_device(std::string& out, const registry::Device& device, Epoch epoch);
 /// The same with a last member `latest`: {metric: {value, time, unit}}.
 void append_device(std::string& out, const registry::Device& device, const std::vector<store::LastPoint>& latest,
                    Epoch epoch);

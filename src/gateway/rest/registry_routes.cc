@@ -59,9 +59,9 @@ Result<registry::DeviceFilter> filter_of(const HttpRequest& request) {
   return filter;
 }
 
-HttpResponse device_answer(int status, const registry::Device& device) {
+HttpResponse device_answer(int status, const registry::Device& device, Epoch epoch) {
   std::string body;
-  append_device(body, device);
+  append_device(body, device, epoch);
   return HttpResponse::json(status, std::move(body));
 }
 
@@ -171,9 +171,6 @@ Async<HttpResponse> RegistryRoutes::list_devices(HttpRequest& request) {
     else if (part == "facets") with_facets = true;
     else co_return fail(ErrorCode::invalid_argument, "expected latest or facets", "include");
   }
-  if (!with_latest && request.query("epoch"))
-    co_return fail(ErrorCode::invalid_argument, "is for the times of readings: expected beside include=latest",
-                   "epoch");
   const TenantId tenant = tenant_of(request);
   CO_TRY(const auto list, co_await registry_.list_devices(tenant, std::move(filter), sort, std::move(page)));
   std::vector<std::vector<store::LastPoint>> latest;
@@ -186,7 +183,7 @@ Async<HttpResponse> RegistryRoutes::list_devices(HttpRequest& request) {
   for (std::size_t i = 0; i < list.devices.size(); ++i) {
     if (i != 0) body += ',';
     if (with_latest) append_device(body, list.devices[i], latest[i], epoch);
-    else append_device(body, list.devices[i]);
+    else append_device(body, list.devices[i], epoch);
   }
   body += ']';
   append_next(body, list.next);
@@ -202,22 +199,25 @@ Async<HttpResponse> RegistryRoutes::list_devices(HttpRequest& request) {
 }
 
 Async<HttpResponse> RegistryRoutes::create_device(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   CO_TRY(auto device, parse_new_device(request.body()));
   CO_TRY(const auto made, co_await registry_.create_device(tenant_of(request), std::move(device)));
-  co_return device_answer(201, made).header("Location", "/api/v1/devices/" + net::percent_encode(made.device));
+  co_return device_answer(201, made, epoch).header("Location", "/api/v1/devices/" + net::percent_encode(made.device));
 }
 
 Async<HttpResponse> RegistryRoutes::get_device(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   std::string id(request.param("device"));
   CO_TRY(const auto device, co_await registry_.get_device(tenant_of(request), std::move(id)));
-  co_return device_answer(200, device);
+  co_return device_answer(200, device, epoch);
 }
 
 Async<HttpResponse> RegistryRoutes::patch_device(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   CO_TRY(auto patch, parse_device_patch(request.body()));
   std::string id(request.param("device"));
   CO_TRY(const auto device, co_await registry_.update_device(tenant_of(request), std::move(id), std::move(patch)));
-  co_return device_answer(200, device);
+  co_return device_answer(200, device, epoch);
 }
 
 Async<HttpResponse> RegistryRoutes::delete_device(HttpRequest& request) {

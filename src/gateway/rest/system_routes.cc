@@ -3,6 +3,7 @@
 #include "gateway/access.h"
 #include "gateway/json_text.h"
 #include "gateway/openapi.h"
+#include "gateway/rest/parameters.h"
 #include "observe/json.h"
 
 namespace flux::gateway {
@@ -41,7 +42,8 @@ void SystemRoutes::mount(net::Router::Group open, net::Router::Group api) {
           [this](HttpRequest& r) { return remove_demo(r); });
 }
 
-Async<HttpResponse> SystemRoutes::system(HttpRequest&) {
+Async<HttpResponse> SystemRoutes::system(HttpRequest& request) {
+  CO_TRY(const auto epoch, epoch_of(request));
   auto look = [this] { return status_(); };
   CO_TRY(const auto now, co_await workers_.run(std::move(look)));
   std::string body = R"({"version":)";
@@ -71,7 +73,7 @@ Async<HttpResponse> SystemRoutes::system(HttpRequest&) {
   body += R"(,"self_device":)";
   append_or_null(body, now.self_device);
   body += R"(,"health":)";
-  body += health_.to_json();
+  body += health_.to_json(epoch);
   body += '}';
   co_return HttpResponse::json(200, std::move(body));
 }

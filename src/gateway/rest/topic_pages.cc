@@ -66,6 +66,17 @@ Result<> decode(std::string_view cursor, std::vector<Lane>& lanes) {
   return index == lanes.size() ? Result<>{} : bad_cursor();
 }
 
+/// The log has times in RFC 3339.
+void respell(json& event, std::string_view member, Epoch epoch) {
+  const auto found = event.find(member);
+  if (found == event.end() || !found->is_string()) return;
+  const auto time = parse_rfc3339(found->get_ref<const std::string&>());
+  if (!time) return;
+  std::string text;
+  append_time(text, *time, epoch);
+  *found = json::parse(text);
+}
+
 bool wanted(json& event, const TopicFilter& filter) {
   if (!event.is_object() || event.value("tenant", std::uint32_t{0}) != filter.tenant.value) return false;
   if (!filter.device.empty() && event.value("device", std::string()) != filter.device) return false;
@@ -77,6 +88,8 @@ bool wanted(json& event, const TopicFilter& filter) {
     if (!at || *at < filter.from || *at >= filter.to) return false;
   }
   event.erase("tenant");
+  if (filter.epoch != Epoch::rfc3339)
+    for (const std::string_view member : {"time", "received_at"}) respell(event, member, filter.epoch);
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bus/bus.h"
+#include "core/epoch.h"
 #include "core/result.h"
 #include "core/time.h"
 
@@ -19,6 +20,7 @@ struct TopicFilter {
   std::vector<std::string> types;  ///< of `type`; empty: any
   Time from = Time::min();         ///< of `received_at` where there is one, else `time`
   Time to = Time::max();
+  Epoch epoch = Epoch::rfc3339;  ///< how `time` and `received_at` are spelled in the page
 };
 
 struct TopicPage {

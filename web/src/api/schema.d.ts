@@ -789,8 +789,8 @@ export interface components {
             state: components["schemas"]["DeviceState"];
             /** @description An MQTT session is open. */
             connected: boolean;
-            last_seen: components["schemas"]["Time"] | null;
-            created_at: components["schemas"]["Time"];
+            last_seen: components["schemas"]["TimeOrEpoch"] | null;
+            created_at: components["schemas"]["TimeOrEpoch"];
             metrics: components["schemas"]["Metric"][];
             /** @description Belongs to the demo site. */
             demo: boolean;
@@ -809,8 +809,8 @@ export interface components {
             state: components["schemas"]["DeviceState"];
             /** @description An MQTT session is open. */
             connected: boolean;
-            last_seen: components["schemas"]["Time"] | null;
-            created_at: components["schemas"]["Time"];
+            last_seen: components["schemas"]["TimeOrEpoch"] | null;
+            created_at: components["schemas"]["TimeOrEpoch"];
             metrics: components["schemas"]["Metric"][];
             /** @description Belongs to the demo site. */
             demo: boolean;
@@ -871,17 +871,17 @@ export interface components {
             id: string;
             /** @enum {string} */
             kind: "token";
-            created_at: components["schemas"]["Time"];
-            last_used_at: components["schemas"]["Time"] | null;
-            expires_at: components["schemas"]["Time"] | null;
+            created_at: components["schemas"]["TimeOrEpoch"];
+            last_used_at: components["schemas"]["TimeOrEpoch"] | null;
+            expires_at: components["schemas"]["TimeOrEpoch"] | null;
         };
         CredentialWithToken: {
             id: string;
             /** @enum {string} */
             kind: "token";
-            created_at: components["schemas"]["Time"];
-            last_used_at: components["schemas"]["Time"] | null;
-            expires_at: components["schemas"]["Time"] | null;
+            created_at: components["schemas"]["TimeOrEpoch"];
+            last_used_at: components["schemas"]["TimeOrEpoch"] | null;
+            expires_at: components["schemas"]["TimeOrEpoch"] | null;
             /** @description Shown this once; only its hash is kept. */
             token: string;
         };
@@ -893,16 +893,16 @@ export interface components {
             name: string;
             /** @description May report for devices that nobody registered; they appear by themselves. */
             create_devices: boolean;
-            created_at: components["schemas"]["Time"];
-            last_used_at: components["schemas"]["Time"] | null;
+            created_at: components["schemas"]["TimeOrEpoch"];
+            last_used_at: components["schemas"]["TimeOrEpoch"] | null;
         };
         IngestKeyWithSecret: {
             id: string;
             name: string;
             /** @description May report for devices that nobody registered; they appear by themselves. */
             create_devices: boolean;
-            created_at: components["schemas"]["Time"];
-            last_used_at: components["schemas"]["Time"] | null;
+            created_at: components["schemas"]["TimeOrEpoch"];
+            last_used_at: components["schemas"]["TimeOrEpoch"] | null;
             /** @description Shown this once; only its hash is kept. */
             key: string;
         };
@@ -1176,8 +1176,8 @@ export interface components {
         };
         DeadLetter: {
             id: string;
-            time: components["schemas"]["Time"] | null;
-            received_at: components["schemas"]["Time"];
+            time: components["schemas"]["TimeOrEpoch"] | null;
+            received_at: components["schemas"]["TimeOrEpoch"];
             device: components["schemas"]["DeviceId"];
             metric: string | null;
             value: number | string | boolean | null;
@@ -1244,11 +1244,11 @@ export interface components {
             state: components["schemas"]["CommandState"];
             /** @description Nothing more is waited for. */
             finished: boolean;
-            created_at: components["schemas"]["Time"];
-            expires_at: components["schemas"]["Time"];
-            sent_at: components["schemas"]["Time"] | null;
-            delivered_at: components["schemas"]["Time"] | null;
-            finished_at: components["schemas"]["Time"] | null;
+            created_at: components["schemas"]["TimeOrEpoch"];
+            expires_at: components["schemas"]["TimeOrEpoch"];
+            sent_at: components["schemas"]["TimeOrEpoch"] | null;
+            delivered_at: components["schemas"]["TimeOrEpoch"] | null;
+            finished_at: components["schemas"]["TimeOrEpoch"] | null;
             /** @description Times that it was given to a connection. More than once when a connection broke before the PUBACK: the device then gets the same id again. */
             deliveries: number;
             /** @description What the device answered. */
@@ -1270,7 +1270,7 @@ export interface components {
         EventType: string;
         Event: {
             id: string;
-            time: components["schemas"]["Time"];
+            time: components["schemas"]["TimeOrEpoch"];
             device: components["schemas"]["DeviceId"];
             type: components["schemas"]["EventType"];
             message: string;
@@ -1403,7 +1403,7 @@ export interface components {
             /** @description The same with files and numbers; only for callers that are signed in. */
             detail?: string;
             /** @description When it came to be so. */
-            since: components["schemas"]["Time"];
+            since: components["schemas"]["TimeOrEpoch"];
         };
         Health: {
             /**
@@ -1586,7 +1586,7 @@ export interface components {
             retention_policies: string[];
             /** @description Tags that name the device of a line: the first that is there counts, and it stays a tag too. Lines without one belong to the database's own device. */
             device_tags: string[];
-            created_at: components["schemas"]["Time"];
+            created_at: components["schemas"]["TimeOrEpoch"];
         };
     };
     responses: {
@@ -1807,7 +1807,7 @@ export interface components {
         limit: number;
         /** @description `next` of the page before. */
         cursor: string;
-        /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
+        /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
         epoch: "s" | "ms" | "us" | "ns";
         device: components["schemas"]["DeviceId"];
         from: components["schemas"]["TimePoint"];
@@ -2154,7 +2154,7 @@ export interface operations {
                 /** @description `name`: by name, or device where it has none. `last_seen`: newest first. `state`: silent, online, never. */
                 sort?: "name" | "last_seen" | "state";
                 include?: ("latest" | "facets")[];
-                /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
                 epoch?: components["parameters"]["epoch"];
             };
             header?: never;
@@ -2182,7 +2182,10 @@ export interface operations {
     };
     createDevice: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2224,7 +2227,10 @@ export interface operations {
     };
     getDevice: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path: {
                 device: components["parameters"]["device"];
@@ -2280,7 +2286,10 @@ export interface operations {
     };
     patchDevice: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path: {
                 device: components["parameters"]["device"];
@@ -2324,7 +2333,7 @@ export interface operations {
     latest: {
         parameters: {
             query?: {
-                /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
                 epoch?: components["parameters"]["epoch"];
             };
             header?: never;
@@ -2368,7 +2377,10 @@ export interface operations {
     };
     listCredentials: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path: {
                 device: components["parameters"]["device"];
@@ -2399,7 +2411,10 @@ export interface operations {
     };
     createCredential: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path: {
                 device: components["parameters"]["device"];
@@ -2461,7 +2476,10 @@ export interface operations {
     };
     connectDevice: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2551,7 +2569,10 @@ export interface operations {
     };
     listIngestKeys: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2579,7 +2600,10 @@ export interface operations {
     };
     createIngestKey: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2644,7 +2668,10 @@ export interface operations {
     };
     listDatabases: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2672,7 +2699,10 @@ export interface operations {
     };
     createDatabase: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2904,6 +2934,8 @@ export interface operations {
                 limit?: components["parameters"]["limit"];
                 /** @description `next` of the page before. */
                 cursor?: components["parameters"]["cursor"];
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
             };
             header?: never;
             path?: never;
@@ -2930,7 +2962,10 @@ export interface operations {
     };
     sendCommand: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2965,7 +3000,10 @@ export interface operations {
     };
     getCommand: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path: {
                 id: string;
@@ -2993,7 +3031,10 @@ export interface operations {
     };
     cancelCommand: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path: {
                 id: string;
@@ -3052,7 +3093,7 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before. */
                 cursor?: components["parameters"]["cursor"];
-                /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
                 epoch?: components["parameters"]["epoch"];
             };
             header?: never;
@@ -3122,6 +3163,8 @@ export interface operations {
                 limit?: components["parameters"]["limit"];
                 /** @description `next` of the page before. */
                 cursor?: components["parameters"]["cursor"];
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
             };
             header?: never;
             path?: never;
@@ -3178,6 +3221,8 @@ export interface operations {
                 limit?: components["parameters"]["limit"];
                 /** @description `next` of the page before. */
                 cursor?: components["parameters"]["cursor"];
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
             };
             header?: never;
             path?: never;
@@ -3435,7 +3480,7 @@ export interface operations {
                 measurement?: string[];
                 label?: string[];
                 interval?: components["schemas"]["Duration"];
-                /** @description Times of readings as integers since 1970 in this unit, rather than RFC 3339. */
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
                 epoch?: components["parameters"]["epoch"];
             };
             header?: never;
@@ -3543,7 +3588,10 @@ export interface operations {
     };
     getSystem: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3607,7 +3655,10 @@ export interface operations {
     };
     healthz: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3642,7 +3693,10 @@ export interface operations {
     };
     readyz: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */
+                epoch?: components["parameters"]["epoch"];
+            };
             header?: never;
             path?: never;
             cookie?: never;

@@ -196,7 +196,7 @@ export function CommandsPanel({ device }: { device: Device }) {
               <span className={classes.who}>
                 {command.sender},{' '}
                 <time
-                  dateTime={command.created_at}
+                  dateTime={String(command.created_at)}
                   title={`${formatMoment(parseTime(command.created_at))}, ${command.id}`}
                 >
                   <Age time={() => parseTime(command.created_at)} />

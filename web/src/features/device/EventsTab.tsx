@@ -43,7 +43,7 @@ export function EventsTab({ device }: { device: string }) {
           <li key={event.id} data-type={event.type}>
             <Icon name={ICONS[event.type] ?? 'info'} size={15} />
             <span>{event.message}</span>
-            <time dateTime={event.time} title={formatMoment(parseTime(event.time))}>
+            <time dateTime={String(event.time)} title={formatMoment(parseTime(event.time))}>
               <Age time={() => parseTime(event.time)} />
             </time>
           </li>
