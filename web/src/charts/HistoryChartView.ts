@@ -6,7 +6,7 @@ import { pan, type Range, resolveView, type View, zoomAround } from '@/lib/windo
 import { groupByUnit, withData } from './LiveChartView';
 import { bound, dot, drawSamples, type Plane, type Samples, visible } from './lines';
 import { tellNewest } from './newest';
-import { Pane, TIME_AXIS_HEIGHT } from './Pane';
+import { Pane, paneElement, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
 import { Readout, type ReadoutRow } from './Readout';
 import { GlidingRange } from './range';
@@ -149,13 +149,7 @@ export class HistoryChartView {
     const groups = this.groups();
     this.builtUnits = this.unitsOf(groups);
     this.panes = groups.map(({ unit, traces }, index) => {
-      const element = document.createElement('div');
-      element.className = 'chart-pane';
-      const label = document.createElement('span');
-      label.className = 'chart-unit';
-      label.textContent = unit ?? '';
-      element.append(label);
-      this.host.append(element);
+      const element = paneElement(this.host, unit);
       const keys = traces.map((t) => t.key);
       const pane = new Pane(element, this.width, {
         unit,

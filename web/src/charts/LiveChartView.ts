@@ -5,7 +5,7 @@ import { isCoordinate } from '@/lib/numbers';
 import type { Ring } from '@/lib/ring';
 import { dot, type Plane, strokeColumns } from './lines';
 import { tellNewest } from './newest';
-import { Pane, TIME_AXIS_HEIGHT } from './Pane';
+import { Pane, paneElement, TIME_AXIS_HEIGHT } from './Pane';
 import { chartTheme } from './palette';
 import { Readout, type ReadoutRow } from './Readout';
 import { GlidingRange } from './range';
@@ -153,13 +153,7 @@ export class LiveChartView {
     const groups = this.groups();
     this.builtUnits = this.unitsOf(groups);
     this.panes = groups.map(({ unit, traces }, index) => {
-      const element = document.createElement('div');
-      element.className = 'chart-pane';
-      const label = document.createElement('span');
-      label.className = 'chart-unit';
-      label.textContent = unit ?? '';
-      element.append(label);
-      this.host.append(element);
+      const element = paneElement(this.host, unit);
       const pane = new Pane(element, this.width, {
         unit,
         timeAxis: index === groups.length - 1,

@@ -29,6 +29,18 @@ export const VALUE_AXIS_WIDTH = 52;
 const TOP_ROOM = 8;
 const RIGHT_ROOM = 10;
 
+/** Where a pane is drawn: behind those that `host` has, with its unit in a corner. */
+export function paneElement(host: HTMLElement, unit: string | null): HTMLElement {
+  const element = document.createElement('div');
+  element.className = 'chart-pane';
+  const label = document.createElement('span');
+  label.className = 'chart-unit';
+  label.textContent = unit ?? '';
+  element.append(label);
+  host.append(element);
+  return element;
+}
+
 /** uPlot brings axes, crosshair and selection; the lines are drawn by `draw`, straight from typed arrays. */
 export class Pane {
   readonly plot: uPlot;

@@ -1,3 +1,4 @@
+import { lowerBound } from './bound';
 import type { Ring } from './ring';
 
 /**
@@ -48,14 +49,7 @@ export class Columns {
 
   /** First column whose start is at least `time`. */
   lowerBound(time: number): number {
-    let low = 0;
-    let high = this.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.starts[middle]! < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return lowerBound(this.length, (index) => this.starts[index]!, time);
   }
 
   private add(time: number, value: number): void {

@@ -98,7 +98,7 @@ export function formatCount(value: number): string {
   return format(0, 0).format(value);
 }
 
-/** 1,234 → 1,234 · 12,345 → 12.3k · 1,234,567 → 1.23M */
+/** 1,234 → 1,234 · 12,345 → 12.3K · 1,234,567 → 1.23M */
 export function formatCompact(value: number): string {
   if (Math.abs(value) < 10_000)
     return format(0, value < 10 && !Number.isInteger(value) ? 1 : 0).format(value);

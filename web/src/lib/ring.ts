@@ -1,3 +1,5 @@
+import { lowerBound } from './bound';
+
 /**
  * The newest readings of one series, in two typed arrays. Times ascend strictly; a reading at a time that is there already
  * replaces it; a late one is put in its place. Grows by doubling up to `capacity`, then forgets the oldest.
@@ -94,14 +96,7 @@ export class Ring {
 
   /** First index whose time is at least `time`; `length` where there is none. */
   lowerBound(time: number): number {
-    let low = 0;
-    let high = this.size;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.time(middle) < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return lowerBound(this.size, (index) => this.time(index), time);
   }
 
   clear(): void {
