@@ -364,7 +364,10 @@ export interface paths {
         };
         /** One profile */
         get: operations["getProfile"];
-        /** Replace a profile */
+        /**
+         * Replace a profile
+         * @description Readings that reach the log after the change are judged by it; one that was under way may still pass by the profile as it was.
+         */
         put: operations["putProfile"];
         post?: never;
         /**
