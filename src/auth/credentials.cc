@@ -11,7 +11,7 @@
 
 #include "auth/device_secret.h"
 #include "core/hash.h"
-#include "registry/text.h"
+#include "core/utf8.h"
 
 namespace flux::auth {
 
@@ -476,7 +476,7 @@ Async<void> EmbeddedCredentials::revoke(TenantId tenant, std::string device, std
 }
 
 Async<IssuedIngestKey> EmbeddedCredentials::create_ingest_key(TenantId tenant, std::string name, bool create_devices) {
-  if (name.empty() || name.size() > kNameBytes || registry::invalid_utf8_at(name) != std::string_view::npos) {
+  if (name.empty() || name.size() > kNameBytes || !is_utf8(name)) {
     co_return fail(ErrorCode::invalid_argument, "a key has a name of 1 to 128 bytes of UTF-8", "name");
   }
   IssuedIngestKey issued{

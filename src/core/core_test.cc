@@ -7,6 +7,7 @@
 #include "core/batch_builder.h"
 #include "core/hash.h"
 #include "core/time.h"
+#include "core/utf8.h"
 
 namespace flux {
 namespace {
@@ -65,10 +66,28 @@ TEST(Duration, ReadsAndWrites) {
   EXPECT_EQ(parse_duration("0")->ns, 0);
   for (const char* bad : {"", "5", "ms", "5x", "-", ".s", "1..5s", "99999999999w"})
     EXPECT_FALSE(parse_duration(bad)) << bad;
+  const std::string endless(5'000, '9');  // more digits than any number has
+  EXPECT_FALSE(parse_duration(endless + "." + endless + "s"));
   EXPECT_TRUE(rc::check("duration", [](std::int32_t ms) {
     const Duration duration{std::int64_t{ms} * 1'000'000};
     RC_ASSERT(parse_duration(to_string(duration)).value() == duration);
   }));
+}
+
+TEST(Utf8, KnowsWhatIsWellFormed) {
+  for (const auto* fine :
+       {"", "ascii only and long enough for a word", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+        "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "mixed \xe2\x82\xac and \xf0\x9f\x98\x80"}) {
+    EXPECT_TRUE(is_utf8(fine)) << fine;
+  }
+  for (const auto* bad :
+       {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "12345678\xe2\x82", "\xe2\x28\xa1"}) {
+    EXPECT_FALSE(is_utf8(bad)) << bad;
+  }
+  EXPECT_EQ(invalid_utf8_at("12345678 \xe2\x82\xac \xe2\x82"), 13U);
+  EXPECT_EQ(utf8_length("\xe2\x82\xac and more"), 3U);
+  EXPECT_EQ(utf8_length("\x82\xac"), 0U);
 }
 
 TEST(Hash, Crc32cMatchesItsDefinition) {

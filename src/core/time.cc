@@ -12,10 +12,18 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 // The whole seconds that int64 nanoseconds can hold: 1677-09-21T00:12:44Z to 2262-04-11T23:47:16Z.
-/// As seconds beyond the year 9999, as milliseconds 1979: no time that anybody means in seconds is taken for another.
-constexpr std::uint64_t kUnitBoundary = 300'000'000'000;
 constexpr std::int64_t kMinSecond = INT64_MIN / kSecond;
 constexpr std::int64_t kMaxSecond = INT64_MAX / kSecond - 1;
+// As seconds beyond the year 9999, as milliseconds 1979: no time that anybody means in seconds is taken for another.
+constexpr std::uint64_t kUnitBoundary = 300'000'000'000;
+
+/// Nanoseconds in the unit that a Unix time of this size (without its sign) is in.
+constexpr std::int64_t unit_of(std::uint64_t size) {
+  if (size < kUnitBoundary) return kSecond;
+  if (size < kUnitBoundary * 1'000) return 1'000'000;
+  if (size < kUnitBoundary * 1'000'000) return 1'000;
+  return 1;
+}
 
 std::unexpected<Error> bad_time(std::string_view text, std::string_view expected) {
   std::string message = "'";
@@ -108,7 +116,7 @@ Result<Time> parse_rfc3339(std::string_view text) {
     const int minutes = colon ? cursor.number(2) : -1;
     if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
       return bad_time(text, "an offset such as +02:00 at its end");
-    offset = (hours * 60 + minutes) * 60;
+    offset = (hours * 60LL + minutes) * 60;
     if (west) offset = -offset;
   }
   if (!cursor.at_end()) return bad_time(text, "nothing after the offset");
@@ -117,35 +125,25 @@ Result<Time> parse_rfc3339(std::string_view text) {
                                          std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok()) return bad_time(text, "a day that the month has");
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  const std::int64_t seconds = days * 86400 + hour * 3600 + minute * 60 + second - offset;
+  const std::int64_t seconds = days * 86400 + hour * 3600LL + minute * 60LL + second - offset;
   if (seconds <= kMinSecond || seconds > kMaxSecond) return out_of_range(text);
   return Time{seconds * kSecond + fraction};
 }
 
 Result<Time> time_from_unix(std::int64_t value) {
   const std::uint64_t size = value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
-  std::int64_t factor = 1;
-  if (size < kUnitBoundary) {
-    factor = kSecond;
-    if (value <= kMinSecond || value > kMaxSecond) return out_of_range(std::to_string(value));
-  } else if (size < kUnitBoundary * 1'000) {
-    factor = 1'000'000;
-    if (value <= INT64_MIN / factor || value >= INT64_MAX / factor) return out_of_range(std::to_string(value));
-  } else if (size < kUnitBoundary * 1'000'000) {
-    factor = 1'000;
-    if (value <= INT64_MIN / factor || value >= INT64_MAX / factor) return out_of_range(std::to_string(value));
-  }
-  return Time{value * factor};
+  const std::int64_t unit = unit_of(size);
+  if (unit != 1 && (value <= INT64_MIN / unit || value >= INT64_MAX / unit)) return out_of_range(std::to_string(value));
+  return Time{value * unit};
 }
 
 Result<Time> time_from_unix(double value) {
   if (!std::isfinite(value) || std::fabs(value) >= 9.2e18) return out_of_range(std::to_string(value));
   const double whole = std::trunc(value);
   if (whole == value) return time_from_unix(static_cast<std::int64_t>(value));
-  const double size = std::fabs(value);
-  const double factor = size < 3e11 ? 1e9 : size < 3e14 ? 1e6 : size < 3e17 ? 1e3 : 1.0;
   TRY(const Time base, time_from_unix(static_cast<std::int64_t>(whole)));
-  return base + Duration{std::llround((value - whole) * factor)};
+  const auto unit = static_cast<double>(unit_of(static_cast<std::uint64_t>(std::fabs(whole))));
+  return base + Duration{std::llround((value - whole) * unit)};
 }
 
 std::size_t format_rfc3339(Time time, char* out) {
@@ -249,7 +247,7 @@ Result<Duration> parse_duration(std::string_view text) {
     total += number * static_cast<long double>(found->ns);
     rest.remove_prefix(unit_length);
   }
-  if (total > static_cast<long double>(INT64_MAX)) return bad();
+  if (!(total <= static_cast<long double>(INT64_MAX))) return bad();  // also when so many digits made no number
   const auto ns = static_cast<std::int64_t>(std::llroundl(total));
   return Duration{negative ? -ns : ns};
 }

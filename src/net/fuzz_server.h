@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/utf8.h"
 #include "net/http_connection.h"
 #include "net/tcp_connection.h"
 #include "runtime/shard.h"

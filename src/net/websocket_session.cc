@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 
+#include "core/utf8.h"
 #include "net/content_coding.h"
 #include "observe/log.h"
 
@@ -108,41 +109,6 @@ std::string frame_of(std::uint8_t opcode, std::string_view payload, bool deflate
 std::uint8_t opcode_of(MessageKind kind) { return kind == MessageKind::text ? kTextOpcode : kBinaryOpcode; }
 
 }  // namespace
-
-bool is_utf8(std::string_view text) {
-  const auto* at = reinterpret_cast<const unsigned char*>(text.data());
-  const auto* const end = at + text.size();
-  while (at < end) {
-    if (end - at >= 8) {
-      std::uint64_t eight = 0;
-      std::memcpy(&eight, at, 8);
-      if ((eight & 0x8080808080808080U) == 0) {
-        at += 8;
-        continue;
-      }
-    }
-    const unsigned char lead = *at;
-    if (lead < 0x80) {
-      ++at;
-      continue;
-    }
-    const int more = lead >= 0xc2 && lead <= 0xdf   ? 1
-                     : lead >= 0xe0 && lead <= 0xef ? 2
-                     : lead >= 0xf0 && lead <= 0xf4 ? 3
-                                                    : 0;
-    if (more == 0 || end - at <= more) return false;
-    const unsigned char second = at[1];
-    // Overlong forms, surrogates, and what is beyond U+10FFFF differ in the second byte.
-    const unsigned char lowest = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    const unsigned char highest = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (second < lowest || second > highest) return false;
-    for (int i = 2; i <= more; ++i) {
-      if ((at[i] & 0xc0) != 0x80) return false;
-    }
-    at += more + 1;
-  }
-  return true;
-}
 
 SharedFrame make_frame(MessageKind kind, std::string_view payload, Deflate deflate) {
   std::string deflated;

@@ -26,9 +26,6 @@ struct WebSocketHandshake {
   static WebSocketHandshake check(const HttpRequest& request);
 };
 
-/// True when `text` is well-formed UTF-8.
-bool is_utf8(std::string_view text);
-
 /// The WebSocket that a connection has become. Frames are read by wslay; ours are built once, elsewhere.
 class WebSocketSession final : public WebSocket {
  public:

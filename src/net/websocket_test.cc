@@ -477,18 +477,5 @@ TEST_F(WebSocketTest, DrainSaysGoingAway) {
   EXPECT_EQ(closed_with(), 1001);
 }
 
-TEST(Utf8Test, KnowsWhatIsWellFormed) {
-  for (const auto* fine :
-       {"", "ascii only and long enough for a word", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
-        "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "mixed \xe2\x82\xac and \xf0\x9f\x98\x80"}) {
-    EXPECT_TRUE(is_utf8(fine)) << fine;
-  }
-  for (const auto* bad :
-       {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "12345678\xe2\x82", "\xe2\x28\xa1"}) {
-    EXPECT_FALSE(is_utf8(bad)) << bad;
-  }
-}
-
 }  // namespace
 }  // namespace flux::net

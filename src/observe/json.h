@@ -1,13 +1,9 @@
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace flux::observe {
-
-/// Length of the valid UTF-8 sequence at the start of `text`, 0 when there is none. No overlong forms, no surrogates.
-std::size_t utf8_length(std::string_view text);
 
 /// Appends `text` as a JSON string with its quotes; what steers a terminal is escaped (observe/printable.h). Bytes that
 /// are no valid UTF-8 become U+FFFD, so that a line stays readable whatever a device sent.

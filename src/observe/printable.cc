@@ -3,19 +3,15 @@
 #include <array>
 #include <cstdio>
 
-#include "observe/json.h"
+#include "core/utf8.h"
 
 namespace flux::observe {
 
-namespace {
-
-void append_code(std::string& out, std::uint32_t code) {
-  std::array<char, 8> text{};
-  std::snprintf(text.data(), text.size(), "\\u%04x", static_cast<unsigned>(code));
-  out += text.data();
+void append_escape(std::string& out, std::uint32_t code) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  out += "\\u";
+  for (const int shift : {12, 8, 4, 0}) out += kHex[code >> shift & 15];
 }
-
-}  // namespace
 
 std::optional<Unseen> unseen_at(std::string_view text) {
   if (text.empty()) return std::nullopt;
@@ -40,7 +36,7 @@ std::string printable(std::string_view text) {
   while (!text.empty()) {
     std::size_t length = utf8_length(text);
     if (const auto unseen = unseen_at(text)) {
-      append_code(out, unseen->code);
+      append_escape(out, unseen->code);
       length = unseen->length;
     } else if (length == 0) {
       std::array<char, 8> hex{};
@@ -62,7 +58,7 @@ std::string printable_json(std::string_view json) {
     const auto unseen = unseen_at(json);
     const std::size_t length = unseen ? unseen->length : 1;
     // Below a space there is only what stands between JSON's tokens.
-    if (unseen && unseen->code > 0x20) append_code(out, unseen->code);
+    if (unseen && unseen->code > 0x20) append_escape(out, unseen->code);
     else out += json.substr(0, length);
     json.remove_prefix(length);
   }

@@ -17,6 +17,9 @@ struct Unseen {
 /// The one that `text` begins with; nothing when it begins with another character.
 std::optional<Unseen> unseen_at(std::string_view text);
 
+/// Appends `\u001b`, as JSON escapes what lies below U+10000.
+void append_escape(std::string& out, std::uint32_t code);
+
 /// `text` as it may be shown on a terminal: what is not seen is spelled `\u001b`, bytes that are no UTF-8 `\xff`.
 std::string printable(std::string_view text);
 

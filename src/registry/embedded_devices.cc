@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/utf8.h"
 #include "registry/documents.h"
 #include "registry/embedded_impl.h"
 #include "registry/text.h"
@@ -19,7 +20,7 @@ Result<> check_text(const std::optional<std::string>& text, std::string_view fie
     return fail(ErrorCode::invalid_argument, "at most " + std::to_string(kNameBytes) + " bytes are allowed",
                 std::string(field));
   }
-  if (text->find('\0') != std::string::npos || invalid_utf8_at(*text) != std::string_view::npos) {
+  if (text->find('\0') != std::string::npos || !is_utf8(*text)) {
     return fail(ErrorCode::invalid_argument, "expected UTF-8 text", std::string(field));
   }
   return {};

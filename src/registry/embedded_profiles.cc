@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include "core/utf8.h"
 #include "registry/documents.h"
 #include "registry/embedded_impl.h"
 #include "registry/text.h"
@@ -27,7 +28,7 @@ Result<> check_text(const std::optional<std::string>& text, std::size_t limit, c
   if (text->size() > limit) {
     return fail(ErrorCode::invalid_argument, "at most " + std::to_string(limit) + " bytes are allowed", field);
   }
-  if (text->find('\0') != std::string::npos || invalid_utf8_at(*text) != std::string_view::npos) {
+  if (text->find('\0') != std::string::npos || !is_utf8(*text)) {
     return fail(ErrorCode::invalid_argument, "expected UTF-8 text", field);
   }
   return {};

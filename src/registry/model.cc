@@ -4,8 +4,8 @@
 #include <array>
 #include <cstdio>
 
+#include "core/utf8.h"
 #include "observe/printable.h"
-#include "registry/text.h"
 
 namespace flux::registry {
 
@@ -94,7 +94,7 @@ Result<Labels> check_labels(Labels labels, std::string_view field) {
       return fail(ErrorCode::invalid_argument,
                   "a label's value has at most " + std::to_string(kLabelValueBytes) + " bytes", path(key));
     }
-    if (invalid_utf8_at(value) != std::string_view::npos) {
+    if (!is_utf8(value)) {
       return fail(ErrorCode::invalid_argument, "a label's value is valid UTF-8", path(key));
     }
   }

@@ -6,30 +6,6 @@
 
 namespace flux::registry {
 
-std::size_t invalid_utf8_at(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  for (std::size_t i = 0; i < text.size();) {
-    const unsigned lead = byte(i);
-    std::size_t length = 1;
-    if (lead >= 0x80) {
-      length = lead >= 0xC2 && lead <= 0xDF   ? 2
-               : lead >= 0xE0 && lead <= 0xEF ? 3
-               : lead >= 0xF0 && lead <= 0xF4 ? 4
-                                              : 0;
-      if (length == 0) return i;
-      // The second byte is narrower after these: overlong forms, surrogates, beyond U+10FFFF.
-      const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-      const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-      if (byte(i + 1) < low || byte(i + 1) > high) return i;
-      for (std::size_t k = 2; k < length; ++k) {
-        if (byte(i + k) < 0x80 || byte(i + k) > 0xBF) return i;
-      }
-    }
-    i += length;
-  }
-  return std::string_view::npos;
-}
-
 std::string ascii_lower(std::string_view text) {
   std::string lower(text);
   std::ranges::transform(lower, lower.begin(), [](char c) { return ascii_lower(c); });

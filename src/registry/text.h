@@ -9,9 +9,6 @@
 
 namespace flux::registry {
 
-/// The first byte that is not part of valid UTF-8 (no surrogates, nothing overlong), or npos.
-std::size_t invalid_utf8_at(std::string_view text);
-
 constexpr char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 std::string ascii_lower(std::string_view text);
 /// By bytes, letters A to Z as small ones.

@@ -5,28 +5,10 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "core/utf8.h"
+
 namespace flux::wire::json {
 namespace {
-
-/// Length of the UTF-8 sequence at `at`, 0 when it is not one (overlong, surrogate, beyond U+10FFFF, cut off).
-std::size_t utf8_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const auto trails = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-  const unsigned first = byte(at);
-  if (first < 0x80) return 1;
-  if (first < 0xC2) return 0;
-  if (first < 0xE0) return trails(at + 1) ? 2 : 0;
-  const unsigned second = byte(at + 1);
-  if (first < 0xF0) {
-    if (!trails(at + 1) || !trails(at + 2)) return 0;
-    if (first == 0xE0 && second < 0xA0) return 0;
-    if (first == 0xED && second >= 0xA0) return 0;
-    return 3;
-  }
-  if (first > 0xF4 || !trails(at + 1) || !trails(at + 2) || !trails(at + 3)) return 0;
-  if ((first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90)) return 0;
-  return 4;
-}
 
 class Checker {
  public:
@@ -170,7 +152,7 @@ class Checker {
         if (!escape()) return false;
         continue;
       }
-      const std::size_t length = utf8_length(text_, at_);
+      const std::size_t length = utf8_length(text_.substr(at_));
       if (length == 0) return fail("not valid UTF-8");
       at_ += length;
     }
