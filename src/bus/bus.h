@@ -12,7 +12,7 @@
 #include "core/result.h"
 #include "core/telemetry_batch.h"
 
-/// The log: what carries everything between roles, and the system's only write-ahead log (architecture.md 2.1).
+/// The log: what carries everything between roles, and the system's only write-ahead log.
 ///
 /// Topics are made of partitions; a partition is an ordered sequence of records. A record is readable only once it is
 /// durable, so that nothing downstream ever knows of something that a crash takes back.
@@ -43,7 +43,7 @@ struct Origin {
 
 enum class RecordKind : std::uint8_t {
   telemetry = 1,  ///< `batch` is set
-  control = 2,    ///< `payload` is a control record: a change that processing must see in order (process/control.h)
+  control = 2,    ///< `payload` is a control record: a change that processing must see in order (wire/control)
   event = 3,      ///< `payload` is a JSON object: a device event, dead letter, alert or command
   processed = 4,  ///< `payload` is readings with what is known of their devices (wire/processed/processed_codec.h)
 };

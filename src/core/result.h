@@ -9,7 +9,7 @@
 namespace flux {
 
 /// What kind of failure it is: callers branch on this, people read the message.
-/// The gateway maps each to one HTTP status, MQTT to one reason code (see `docs/errors.md`).
+/// HTTP has one status for each (`net::status_of`), MQTT one reason code (`reason_of` in ingest/mqtt/session.cc).
 enum class ErrorCode : std::uint8_t {
   invalid_argument,   ///< the caller's input is wrong; the message names the field or byte      (400)
   unauthenticated,    ///< no credential, or one that is not known                               (401)

@@ -24,6 +24,8 @@ class Canonical {
     bytes_.append(text);
   }
   [[nodiscard]] Fingerprint hash() const { return hash128(std::as_bytes(std::span(bytes_))); }
+
+ private:
   std::string bytes_;
 };
 

@@ -13,7 +13,7 @@
 
 namespace flux {
 
-/// Readings as columns: the unit on the log and on every hot path (architecture.md 2.3).
+/// Readings as columns: the unit on the log and on every hot path.
 ///
 /// A batch is a list of row groups. A group has one shape, one time column and one column per field, all in one buffer
 /// of 64-bit words that is also what the log writes:

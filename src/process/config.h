@@ -9,7 +9,7 @@
 
 namespace flux::process {
 
-/// The topic processed-data: for programs that read the log (architecture.md 2.2).
+/// The topic processed-data: for programs that read the log.
 struct ProcessedDataConfig {
   bool enabled = false;
 

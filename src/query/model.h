@@ -9,7 +9,7 @@
 #include "core/time.h"
 #include "store/series/series_store.h"
 
-/// The one logical query model that REST, GraphQL, gRPC, InfluxQL and the web app compile to (architecture.md 6).
+/// The one logical query model that REST, GraphQL, gRPC, InfluxQL and the web app compile to.
 namespace flux::query {
 
 /// What a window without readings gives.

@@ -15,8 +15,8 @@
 #include "core/time.h"
 #include "core/value.h"
 
-/// Control records: changes that processing must see in the order of the log (architecture.md 2.2). They lie in
-/// raw-sensor-data between the readings, as records of `bus::RecordKind::control`.
+/// Control records: changes that processing must see in the order of the log. They lie in raw-sensor-data
+/// between the readings, as records of `bus::RecordKind::control`.
 ///
 /// `version` of a record is that of the registry's change; a record whose version the receiver has had is a repeat.
 namespace flux::wire::control {

@@ -9,7 +9,7 @@
 #include "observe/metrics.h"
 #include "store/series/series_store.h"
 
-/// The embedded time-series engine: heads in memory, immutable parts on disk, one manifest (architecture.md 2.1, 6).
+/// The embedded time-series engine: heads in memory, immutable parts on disk, one manifest.
 /// Formats: docs/formats/part.md and manifest.md.
 namespace flux::store::engine {
 
