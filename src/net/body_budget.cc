@@ -10,13 +10,17 @@
 namespace flux::net {
 namespace {
 
-constexpr std::array<char, BodyBuffer::kSlack> kNothing{};
 /// Not counted in the budget, so it is about as much as a connection costs anyhow.
 constexpr std::size_t kKeptBytes = 8 * 1024;
 /// Longer than the second after which we tell clients to come again.
 constexpr Duration kLately = 3_s;
 
 }  // namespace
+
+std::string_view BodyBuffer::nothing() {
+  static constexpr std::array<char, kSlack> kZeros{};
+  return {kZeros.data(), 0};
+}
 
 void BodyBuffer::Free::operator()(char* data) const { std::free(data); }
 
@@ -39,7 +43,7 @@ void BodyBuffer::append(std::string_view data) {
 }
 
 std::string_view BodyBuffer::finish() {
-  if (size_ == 0) return {kNothing.data(), 0};
+  if (size_ == 0) return nothing();
   std::memset(data_.get() + size_, 0, kSlack);
   return view();
 }

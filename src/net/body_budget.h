@@ -20,6 +20,8 @@ namespace flux::net {
 class BodyBuffer {
  public:
   static constexpr std::size_t kSlack = 64;
+  /// No bytes, with the slack behind them.
+  static std::string_view nothing();
   /// Room for `bytes` in all, no more. False when there is no memory: what is held stays.
   [[nodiscard]] bool reserve(std::size_t bytes);
   /// Within what is reserved.

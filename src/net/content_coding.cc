@@ -17,12 +17,6 @@ constexpr int kRawWindow = -15;
 
 Bytef* bytes_of(std::string_view text) { return reinterpret_cast<Bytef*>(const_cast<char*>(text.data())); }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 /// zlib's states are large (256 KiB to compress): one of each kind for a thread, reset for each use.
 struct Deflater {
   Deflater(int level, int window) {
@@ -90,25 +84,18 @@ Result<> unzstd(std::string_view content, bool (*append)(void*, std::string_view
   ZSTD_DCtx_setParameter(decoder.get(), ZSTD_d_windowLogMax, 23);
   ZSTD_inBuffer in{content.data(), content.size(), 0};
   std::array<char, kPiece> piece;
-  std::size_t left = 1;
-  while (in.pos < in.size || left == 0) {
-    if (in.pos == in.size) return {};
+  for (;;) {
     ZSTD_outBuffer out{piece.data(), piece.size(), 0};
-    left = ZSTD_decompressStream(decoder.get(), &out, &in);
+    const std::size_t left = ZSTD_decompressStream(decoder.get(), &out, &in);  // 0 at the end of a frame
     if (ZSTD_isError(left)) return fail(ErrorCode::invalid_argument, "the zstd body is broken");
     if (out.pos > 0 && !append(context, {piece.data(), out.pos})) {
       return fail(ErrorCode::too_large, "the decompressed body is too large");
     }
-    while (out.pos == out.size && left != 0) {  // more is held back than fits
-      out = {piece.data(), piece.size(), 0};
-      left = ZSTD_decompressStream(decoder.get(), &out, &in);
-      if (ZSTD_isError(left)) return fail(ErrorCode::invalid_argument, "the zstd body is broken");
-      if (out.pos > 0 && !append(context, {piece.data(), out.pos})) {
-        return fail(ErrorCode::too_large, "the decompressed body is too large");
-      }
-    }
+    if (in.pos < in.size) continue;  // frames may follow one another
+    if (left == 0) return {};
+    // A full piece: more may be held back than fitted.
+    if (out.pos < out.size) return fail(ErrorCode::invalid_argument, "the zstd body is cut short");
   }
-  return fail(ErrorCode::invalid_argument, "the zstd body is cut short");
 }
 
 }  // namespace

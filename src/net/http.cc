@@ -1,17 +1,17 @@
 #include "net/http.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdio>
+
+#include "core/hash.h"
+#include "net/body_budget.h"
+#include "observe/json.h"
 
 namespace flux::net {
 namespace {
 
 constexpr std::array<std::string_view, kMethodCount> kMethods = {"GET",   "HEAD",   "POST",   "PUT",
                                                                  "PATCH", "DELETE", "OPTIONS"};
-constexpr std::array<char, 64> kNothing{};  // the zeros behind an empty body
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
@@ -20,12 +20,6 @@ int hex_digit(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 /// Calls `see(name, value)`, both escaped, for each parameter until it returns false.
@@ -45,38 +39,15 @@ void each_query_parameter(std::string_view query, See see) {
 /// A query part that is broken (`%zz`) is taken literally, as browsers do.
 std::string decode_query(std::string_view text) { return percent_decode(text, true).value_or(std::string(text)); }
 
-void append_json_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", byte);
-      out += escape;
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
-
-bool tag_listed(std::string_view list, std::string_view etag, bool weak) {
+bool tag_listed(std::string_view list, std::string_view etag) {
+  if (etag.starts_with("W/")) etag.remove_prefix(2);
   while (!list.empty()) {
     const auto comma = list.find(',');
     auto item = trim(list.substr(0, comma));
     list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
     if (item == "*") return true;
-    auto tag = etag;
-    if (weak) {
-      if (item.starts_with("W/")) item.remove_prefix(2);
-      if (tag.starts_with("W/")) tag.remove_prefix(2);
-    } else if (item.starts_with("W/") || tag.starts_with("W/")) {
-      continue;
-    }
-    if (item == tag) return true;
+    if (item.starts_with("W/")) item.remove_prefix(2);
+    if (item == etag) return true;
   }
   return false;
 }
@@ -97,6 +68,12 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
     if (lower(a[i]) != lower(b[i])) return false;
   }
   return true;
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
 }
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
@@ -135,7 +112,7 @@ std::string percent_encode(std::string_view text) {
   return out;
 }
 
-HttpRequest::HttpRequest() : body_data_(kNothing.data()) {}
+HttpRequest::HttpRequest() : body_data_(BodyBuffer::nothing().data()) {}
 HttpRequest::~HttpRequest() = default;
 
 std::string HttpRequest::path() const { return percent_decode(raw_path_).value_or(std::string(raw_path_)); }
@@ -268,10 +245,6 @@ HttpResponse HttpResponse::empty(int status) {
   return response;
 }
 
-HttpResponse HttpResponse::redirect(int status, std::string location) {
-  return empty(status).header("Location", std::move(location));
-}
-
 HttpResponse HttpResponse::error(const Error& error) {
   return json(status_of(error.code), error_json(flux::to_string(error.code), error.message, error.field));
 }
@@ -354,30 +327,22 @@ std::string_view reason_phrase(int status) {
 
 std::string error_json(std::string_view code, std::string_view message, std::string_view field) {
   std::string out = R"({"error":{"code":)";
-  append_json_string(out, code);
+  observe::append_json_string(out, code);
   out += R"(,"message":)";
-  append_json_string(out, message);
+  observe::append_json_string(out, message);
   if (!field.empty()) {
     out += R"(,"field":)";
-    append_json_string(out, field);
+    observe::append_json_string(out, field);
   }
   return out += "}}";
 }
 
 std::string make_etag(std::string_view content) {
-  const auto hash = XXH3_128bits(content.data(), content.size());
-  char text[40];
-  std::snprintf(text, sizeof text, "\"%016llx%016llx\"", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return text;
+  return '"' + to_string(hash128(std::as_bytes(std::span(content)))) + '"';
 }
 
 bool if_none_match(const HttpRequest& request, std::string_view etag) {
-  return tag_listed(request.header("If-None-Match"), etag, true);
-}
-
-bool if_match(const HttpRequest& request, std::string_view etag) {
-  return tag_listed(request.header("If-Match"), etag, false);
+  return tag_listed(request.header("If-None-Match"), etag);
 }
 
 HttpResponse with_etag(const HttpRequest& request, HttpResponse response, const std::string& etag) {

@@ -14,13 +14,12 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "net/address.h"
+#include "net/shared_bytes.h"
 #include "runtime/async.h"
 #include "runtime/cancel.h"
 #include "runtime/shard.h"
 
 namespace flux::net {
-
-using SharedBytes = std::shared_ptr<const std::string>;
 
 enum class Method : std::uint8_t { get, head, post, put, patch, del, options };
 inline constexpr std::size_t kMethodCount = 7;
@@ -29,6 +28,8 @@ std::optional<Method> method_from(std::string_view text);
 
 /// Header names compare without regard to ASCII case.
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+/// Without the blanks and tabs around it.
+std::string_view trim(std::string_view text);
 
 /// `a%20b+c` → `a b+c` (`+` → space only for query parts). Nothing for a broken escape.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
@@ -169,7 +170,6 @@ struct HttpResponse {
   static HttpResponse text(int status, std::string body);
   static HttpResponse html(int status, std::string body);
   static HttpResponse empty(int status);  ///< 204, 304, …
-  static HttpResponse redirect(int status, std::string location);
   /// `{"error":{"code":…,"message":…,"field":…}}` with the status of the code; `field` left out when empty.
   static HttpResponse error(const Error& error);
   static HttpResponse error(int status, std::string_view code, std::string_view message, std::string_view field = {});
@@ -183,9 +183,8 @@ std::string error_json(std::string_view code, std::string_view message, std::str
 
 /// A strong ETag of `content` (`"` + hash + `"`).
 std::string make_etag(std::string_view content);
-/// The request's If-None-Match (or If-Match) names `etag`, or is `*`. Weak comparison for If-None-Match.
+/// The request's If-None-Match names `etag` (by weak comparison), or is `*`.
 bool if_none_match(const HttpRequest& request, std::string_view etag);
-bool if_match(const HttpRequest& request, std::string_view etag);
 /// Adds the ETag; turns a 200 answer to GET or HEAD into 304 without a body where the peer has it already.
 HttpResponse with_etag(const HttpRequest& request, HttpResponse response, const std::string& etag);
 

@@ -4,11 +4,6 @@
 #include "net/http_connection.h"
 
 namespace flux::net {
-namespace {
-
-constexpr std::array<char, BodyBuffer::kSlack> kNothing{};
-
-}  // namespace
 
 void HttpRequestAccess::reset(HttpRequest& request) {
   request.fields_.clear();
@@ -87,7 +82,7 @@ void HttpRequestAccess::set_body(HttpRequest& request, std::string_view body) {
   request.body_size_ = body.size();
 }
 
-void HttpRequestAccess::set_no_body(HttpRequest& request) { set_body(request, {kNothing.data(), 0}); }
+void HttpRequestAccess::set_no_body(HttpRequest& request) { set_body(request, BodyBuffer::nothing()); }
 
 void HttpRequestAccess::cancel(HttpRequest& request) {
   if (!request.cancel_) request.cancel_.emplace();

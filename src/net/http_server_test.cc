@@ -419,6 +419,13 @@ TEST_F(HttpServerTest, CompressedBodiesAreDecodedWithinTheLimit) {
       19);
   ASSERT_TRUE(client.send(post("/echo", packed, "Content-Encoding: zstd\r\n")));
   EXPECT_EQ(body_of(client.receive_response()), "aaaaaaaaaa");
+  // Two frames, one after the other.
+  ASSERT_TRUE(client.send(post("/echo", packed + packed, "Content-Encoding: zstd\r\n")));
+  EXPECT_EQ(body_of(client.receive_response()), std::string(20, 'a'));
+  // 90,000 zeros, more than one piece: a frame whose one block says "this byte, so many times".
+  const std::string zeros("\x28\xb5\x2f\xfd\xa0\x90\x5f\x01\x00\x83\xfc\x0a\x00", 13);
+  ASSERT_TRUE(client.send(post("/echo", zeros, "Content-Encoding: zstd\r\n")));
+  EXPECT_EQ(body_of(client.receive_response()), std::string(90'000, '\0'));
   ASSERT_TRUE(client.send(post("/echo", "abc", "Content-Encoding: br\r\n")));
   const auto refused = client.receive_response();
   EXPECT_EQ(status_of(refused), 415);
@@ -506,17 +513,22 @@ TEST_F(HttpServerTest, MiddlewareMayAnswerWaitOrProceedBeforeTheBodyIsThere) {
 
 TEST_F(HttpServerTest, ReportsEveryRequest) {
   std::atomic<int> count = 0;
+  std::atomic<int> statuses = 0;
+  const Duration begun = monotonic_now();
   server_ = std::make_unique<HttpServer>(shards_, router_, HttpOptions{});
   server_->on_request([&](const RequestReport& report) {
-    ++count;
     if (report.request != nullptr) EXPECT_EQ(report.request->route().name, "hello");
-    EXPECT_GE(report.duration.ns, 0);
+    EXPECT_GT(report.duration, Duration{});
+    EXPECT_LT(report.duration, monotonic_now() - begun);
+    statuses += report.status;
+    ++count;
   });
   ASSERT_TRUE(server_->listen("127.0.0.1", 0));
   auto client = connect();
   ASSERT_TRUE(client.send(get("/hello/a") + get("/nothing") + get("/hello/b")));
   for (int i = 0; i < 3; ++i) client.receive_response();
   EXPECT_TRUE(eventually([&] { return count == 3; }));
+  EXPECT_EQ(statuses, 200 + 404 + 200);
   EXPECT_EQ(sum([](const NetStats& s) -> const Count& { return s.requests; }), 3U);
   EXPECT_EQ(sum([](const NetStats& s) -> const Count& { return s.responses[2]; }), 2U);
   EXPECT_EQ(sum([](const NetStats& s) -> const Count& { return s.responses[4]; }), 1U);

@@ -11,7 +11,6 @@ namespace flux::net {
 class Count {
  public:
   void add(std::uint64_t n = 1) { value_.store(get() + n, std::memory_order_relaxed); }
-  void subtract(std::uint64_t n = 1) { value_.store(get() - n, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
  private:

@@ -12,14 +12,12 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "net/address.h"
+#include "net/shared_bytes.h"
 #include "net/stats.h"
 #include "runtime/async.h"
 #include "runtime/shard.h"
 
 namespace flux::net {
-
-/// Bytes that nobody changes any more and many connections may be sending.
-using SharedBytes = std::shared_ptr<const std::string>;
 
 enum class CloseReason : std::uint8_t {
   local,          ///< we called close(), and everything was flushed
@@ -218,7 +216,7 @@ class TcpServer {
 /// Outgoing connections with the same handlers.
 class TcpClient {
  public:
-  TcpClient(runtime::Shards& shards, TcpOptions options = {});
+  explicit TcpClient(runtime::Shards& shards, TcpOptions options = {});
   ~TcpClient();  ///< as `stop`; on a shard only after `close`
   TcpClient(const TcpClient&) = delete;
   TcpClient& operator=(const TcpClient&) = delete;

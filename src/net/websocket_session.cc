@@ -23,12 +23,6 @@ constexpr std::uint8_t kContinuation = 0;
 constexpr std::uint8_t kTextOpcode = 1;
 constexpr std::uint8_t kBinaryOpcode = 2;
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   for (;;) {
