@@ -148,8 +148,8 @@ class [[nodiscard]] Registration {
 /// Owns the metrics of a process (of one test, in tests). Registering takes a lock; references stay valid as long as
 /// the registry. The same name and labels give the same metric again.
 ///
-/// Names are checked: `fluxgate_<room>_<what>_<unit>`, snake_case, units `seconds` and `bytes`; a counter, and nothing
-/// else, ends in `_total`.
+/// Names read `fluxgate_<room>_<what>_<unit>`, with the units `seconds` and `bytes`. Checked is that they are
+/// snake_case, begin so (or with `process_`), and that a counter, and nothing else, ends in `_total`.
 class Registry {
  public:
   Registry();

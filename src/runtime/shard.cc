@@ -10,7 +10,7 @@
 #include <condition_variable>
 #include <csignal>
 
-#include "runtime/fd_watch.h"
+#include "observe/metrics.h"
 #include "runtime/shard_impl.h"
 
 namespace flux::runtime {
@@ -37,6 +37,7 @@ Shard::Impl::~Impl() {
 void Shard::Impl::run() {
   current_shard = &shard;
   pthread_setname_np(pthread_self(), shard.name().substr(0, 15).c_str());
+  metrics::set_thread_slot(shard.index());  // shards count most: each has a cell of its own
   wait_for_descriptors();
   io.run();
   clean_up();
@@ -207,28 +208,6 @@ void run_on(Shard& shard, std::move_only_function<void()> task) {
   });
   std::unique_lock lock(mutex);
   done.wait(lock, [&] { return ready; });
-}
-
-Result<> FdWatch::add(Shard& shard, int fd, std::uint32_t events, FdWatchOwner& owner) {
-  CHECK(shard_ == nullptr);
-  TRY(slot_, shard.impl().poller.add(fd, events, owner));
-  shard_ = &shard;
-  owner_ = &owner;
-  fd_ = fd;
-  wanted_ = events;
-  return {};
-}
-
-void FdWatch::want(std::uint32_t events) {
-  if (shard_ == nullptr || events == wanted_) return;
-  wanted_ = events;
-  shard_->impl().poller.change(slot_, events);
-}
-
-void FdWatch::remove() {
-  if (shard_ == nullptr) return;
-  shard_->impl().poller.remove(slot_);
-  shard_ = nullptr;
 }
 
 }  // namespace flux::runtime

@@ -11,6 +11,7 @@
 #include <latch>
 #include <thread>
 
+#include "observe/metrics.h"
 #include "runtime/fd_watch.h"
 #include "runtime/signals.h"
 
@@ -100,6 +101,10 @@ TEST_F(ShardTest, ACancelledTimerDoesNotRunEvenWhenDue) {
   done.wait();
   EXPECT_FALSE(ran);
   run_on(shard_, [&] { last.cancel(); });
+}
+
+TEST_F(ShardTest, CountsInTheCellOfItsNumber) {
+  run_on(shard_, [&] { EXPECT_EQ(metrics::detail::slot(), shard_.index()); });
 }
 
 TEST_F(ShardTest, APeriodicTimerRepeatsAndMayEndItself) {

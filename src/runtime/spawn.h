@@ -48,15 +48,13 @@ Async<void> run_into(std::shared_ptr<BlockingResult<T>> out, Async<T> task) {
   co_return {};
 }
 
-}  // namespace detail
-
-namespace detail {
 template <class T>
 Async<void> resolve_with(Completion<T> done, Async<T> task) {
   auto result = co_await std::move(task);
   done.resolve(std::move(result));
   co_return {};
 }
+
 }  // namespace detail
 
 /// Runs `task`; after `limit` destroys it and returns `timed_out` naming `what`. On a shard.
