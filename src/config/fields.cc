@@ -99,6 +99,13 @@ std::string print_setting(const std::filesystem::path& value) { return value.str
 std::string print_setting(Bytes value) { return to_string(value); }
 std::string print_setting(Duration value) { return to_string(value); }
 
+std::string Field::text() const {
+  if (!list) return print();
+  std::string joined;
+  for (const std::string& item : items()) joined += (joined.empty() ? "" : ",") + item;
+  return joined;
+}
+
 Field Fields::begin(std::string_view name, std::string_view doc) const {
   Field field;
   field.key = prefix_ + "." + std::string(name);

@@ -79,6 +79,9 @@ struct Field {
   std::function<Result<>(const std::vector<std::string>& items)> assign;  ///< lists only
   std::function<std::string()> print;                                     ///< scalars only
   std::function<std::vector<std::string>()> items;                        ///< lists only
+
+  /// The value as `parse` reads it; a list's items between commas.
+  [[nodiscard]] std::string text() const;
 };
 
 /// What `Config::describe` is called with: names every field once.

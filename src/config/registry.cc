@@ -160,12 +160,7 @@ void Registry::add_fields(std::vector<Field> fields) {
       CHECK_MSG(!is_below(other.key, field.key) && !is_below(field.key, other.key),
                 field.key + " is both a setting and a group");
     }
-    if (field.list) {
-      for (const std::string& item : field.items())
-        field.default_text += (field.default_text.empty() ? "" : ",") + item;
-    } else {
-      field.default_text = field.print();
-    }
+    field.default_text = field.text();
     fields_.push_back(std::move(field));
   }
 }

@@ -40,7 +40,7 @@ std::string markdown_cell(std::string text) {
 std::string Registry::print(bool changed_only) const {
   std::vector<const Field*> ordered;
   for (const Field& field : fields_) {
-    if (!changed_only || field.rank > 0) ordered.push_back(&field);
+    if (!changed_only || field.text() != field.default_text) ordered.push_back(&field);
   }
   // Groups must not be torn apart, or the file would name one twice.
   std::ranges::stable_sort(ordered, {}, [](const Field* field) { return parts_of(field->key).front(); });
