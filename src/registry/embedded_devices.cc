@@ -4,7 +4,6 @@
 #include "core/utf8.h"
 #include "registry/documents.h"
 #include "registry/embedded_impl.h"
-#include "registry/text.h"
 
 namespace flux::registry {
 
@@ -14,18 +13,6 @@ constexpr std::size_t kNameBytes = 256;
 /// Below this a listing is quicker than a hop to a worker and back.
 constexpr std::size_t kListInline = 5'000;
 
-Result<> check_text(const std::optional<std::string>& text, std::string_view field) {
-  if (!text) return {};
-  if (text->size() > kNameBytes) {
-    return fail(ErrorCode::invalid_argument, "at most " + std::to_string(kNameBytes) + " bytes are allowed",
-                std::string(field));
-  }
-  if (text->find('\0') != std::string::npos || !is_utf8(*text)) {
-    return fail(ErrorCode::invalid_argument, "expected UTF-8 text", std::string(field));
-  }
-  return {};
-}
-
 Result<> check_location(const std::optional<Location>& location) {
   if (!location) return {};
   if (!(std::abs(location->latitude) <= 90)) {
@@ -34,7 +21,7 @@ Result<> check_location(const std::optional<Location>& location) {
   if (!(std::abs(location->longitude) <= 180)) {
     return fail(ErrorCode::invalid_argument, "a longitude lies between -180 and 180", "location.lon");
   }
-  return check_text(location->place, "location.place");
+  return check_text(location->place, kNameBytes, "location.place");
 }
 
 /// An empty name is no name.
@@ -56,6 +43,19 @@ Result<DeviceList> make_list(const Directory& directory, TenantId tenant, const 
 }
 
 }  // namespace
+
+Result<> check_text(const std::optional<std::string>& text, std::size_t limit, std::string_view field) {
+  if (!text) return {};
+  if (text->size() > limit) {
+    return fail(ErrorCode::invalid_argument,
+                "expected at most " + std::to_string(limit) + " bytes, got " + std::to_string(text->size()),
+                std::string(field));
+  }
+  if (text->contains('\0') || !is_utf8(*text)) {
+    return fail(ErrorCode::invalid_argument, "expected UTF-8 text", std::string(field));
+  }
+  return {};
+}
 
 Result<> check_page(const Page& page) {
   if (page.limit < 1 || page.limit > 10'000) {
@@ -194,7 +194,7 @@ Result<> check_new(NewDevice& device) {
   DO(check_device_id(device.device));
   normalise(device.name);
   normalise(device.profile);
-  DO(check_text(device.name, "name"));
+  DO(check_text(device.name, kNameBytes, "name"));
   DO(check_location(device.location));
   TRY(device.labels, check_labels(std::move(device.labels)));
   return {};
@@ -216,7 +216,7 @@ Result<> apply_patch(DeviceRow& row, const DevicePatch& patch) {
   }
   normalise(row.name);
   normalise(row.profile);
-  DO(check_text(row.name, "name"));
+  DO(check_text(row.name, kNameBytes, "name"));
   return check_location(row.location);
 }
 
@@ -368,7 +368,7 @@ Async<std::vector<std::string>> Embedded::delete_demo_devices(TenantId tenant) {
 Async<void> Embedded::set_metric_unit(TenantId tenant, std::string device, std::string measurement, std::string metric,
                                       std::optional<std::string> unit) {
   normalise(unit);
-  CO_DO(check_text(unit, "unit"));
+  CO_DO(check_text(unit, kNameBytes, "unit"));
   const DeviceEntryPtr entry = directory_.find(tenant, device);
   if (entry == nullptr) co_return no_device(device);
   CO_DO(directory_.set_unit(*entry, measurement, metric, unit));

@@ -26,6 +26,11 @@ struct DeviceRow {
   Time created_at;
 };
 
+/// `invalid_argument` unless it has 1 to 10,000 items.
+Result<> check_page(const Page& page);
+/// Text of people: at most `limit` bytes of UTF-8 without NUL.
+Result<> check_text(const std::optional<std::string>& text, std::size_t limit, std::string_view field);
+
 /// Every write reads what it changes in its own transaction, as earlier ones may share its commit; memory follows in
 /// `done`, in the order of commits. So the database's thread is the one owner of what is marked "writer" below.
 class Embedded final : public EmbeddedRegistry {

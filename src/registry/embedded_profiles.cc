@@ -5,14 +5,11 @@
 #include <cmath>
 #include <set>
 
-#include "core/utf8.h"
 #include "registry/documents.h"
 #include "registry/embedded_impl.h"
 #include "registry/text.h"
 
 namespace flux::registry {
-
-Result<> check_page(const Page& page);
 
 namespace {
 
@@ -22,17 +19,6 @@ constexpr std::size_t kMetricLimit = 1'000;
 constexpr std::size_t kCommandLimit = 100;
 constexpr std::size_t kExampleBytes = 4'096;
 constexpr std::size_t kDocumentBytes = std::size_t{1} << 20;
-
-Result<> check_text(const std::optional<std::string>& text, std::size_t limit, const std::string& field) {
-  if (!text) return {};
-  if (text->size() > limit) {
-    return fail(ErrorCode::invalid_argument, "at most " + std::to_string(limit) + " bytes are allowed", field);
-  }
-  if (text->find('\0') != std::string::npos || !is_utf8(*text)) {
-    return fail(ErrorCode::invalid_argument, "expected UTF-8 text", field);
-  }
-  return {};
-}
 
 Result<> check_metric(const ProfileMetric& metric, const std::string& path) {
   DO(check_metric_name(metric.name, path + ".name"));
