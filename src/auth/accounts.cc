@@ -19,7 +19,7 @@ constexpr std::size_t kLongestPassword = 1024;
 constexpr Duration kLinkLife = 24_h;
 constexpr Duration kTouchEvery = 5_min;  // how often the use of a session is written down
 
-// Roles and modes as numbers, times as nanoseconds.
+// Times are nanoseconds since 1970, roles their words.
 constexpr std::array kMigrations = {
     store::Migration{1, "accounts", R"sql(
       CREATE TABLE users (
@@ -68,11 +68,6 @@ struct LogInRecord {
   Time until;  ///< none of its tokens is good for longer
 };
 
-struct Listener {
-  std::recursive_mutex mutex;  // recursive: a listener may end itself
-  std::function<void()> callback;
-};
-
 constexpr Duration kLongestAccess = 24_h;  // of an access token, by the limit of its setting
 
 std::string name_key(std::string_view name, std::string_view peer) {
@@ -108,21 +103,7 @@ struct Accounts::Impl {
 
   [[nodiscard]] PasswordCost cost() const { return {config.password_memory.count, config.password_passes}; }
 
-  std::mutex listeners_mutex;
-  std::vector<std::shared_ptr<Listener>> listeners;
-
-  /// Without `mutex` held.
-  void tell_ended() {
-    std::vector<std::shared_ptr<Listener>> told;
-    {
-      const std::lock_guard lock(listeners_mutex);
-      told = listeners;
-    }
-    for (const auto& listener : told) {
-      const std::lock_guard lock(listener->mutex);
-      if (const auto callback = listener->callback) callback();
-    }
-  }
+  Listeners<> on_ended;  // told without `mutex` held
 
   [[nodiscard]] bool is_logged_in(const std::string& family) {
     const std::lock_guard lock(mutex);
@@ -140,7 +121,7 @@ struct Accounts::Impl {
       return {};
     };
     auto written = co_await database.write_async<void>(std::move(work));
-    tell_ended();
+    on_ended.tell();
     co_return written;
   }
 
@@ -366,22 +347,7 @@ bool Accounts::still_good(const Principal& principal, Time now) const {
          impl_->log_ins.contains(principal.log_in) && now < principal.expires_at;
 }
 
-Accounts::Subscription Accounts::on_ended(std::function<void()> callback) {
-  auto listener = std::make_shared<Listener>();
-  listener->callback = std::move(callback);
-  {
-    const std::lock_guard lock(impl_->listeners_mutex);
-    impl_->listeners.push_back(listener);
-  }
-  return Subscription([impl = impl_.get(), listener] {
-    {
-      const std::lock_guard lock(impl->listeners_mutex);
-      std::erase(impl->listeners, listener);
-    }
-    const std::lock_guard lock(listener->mutex);
-    listener->callback = nullptr;
-  });
-}
+Subscription Accounts::on_ended(std::function<void()> callback) { return impl_->on_ended.add(std::move(callback)); }
 
 PrincipalPtr Accounts::anyone() const {
   static const PrincipalPtr principal = [] {
@@ -475,7 +441,7 @@ Async<void> Accounts::sign_out(PrincipalPtr principal) {
     return {};
   };
   auto written = co_await impl_->database.write_async<void>(std::move(work));
-  impl_->tell_ended();
+  impl_->on_ended.tell();
   co_return written;
 }
 
@@ -518,7 +484,7 @@ Async<void> Accounts::set_password(PrincipalPtr principal, std::optional<std::st
     });
     std::erase_if(impl_->log_ins, [&](const auto& one) { return one.second.user == record->user.id; });
   }
-  impl_->tell_ended();
+  impl_->on_ended.tell();
   co_return {};
 }
 

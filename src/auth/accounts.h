@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "auth/device_auth.h"
+#include "auth/listeners.h"
 #include "auth/policy.h"
 #include "auth/secrets.h"
 #include "config/bytes.h"
@@ -98,7 +98,7 @@ class Accounts {
   [[nodiscard]] Result<PrincipalPtr> by_bearer(std::string_view token, Time now) const;
   /// Whether what `principal` proved itself with is still good: for connections that outlive a request.
   [[nodiscard]] bool still_good(const Principal& principal, Time now) const;
-  using Subscription = DeviceAuthenticator::Subscription;
+  using Subscription = auth::Subscription;
   /// `callback` is told when somebody was signed out or lost what they proved themselves with, on the thread that did
   /// it; must not block: ask `still_good`, and post to the shard that closes the connection. (What ends with time is
   /// not told.)

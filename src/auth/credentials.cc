@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <utility>
 
-#include <boost/unordered/unordered_flat_map.hpp>
-
+#include "auth/credentials_index.h"
 #include "auth/device_secret.h"
-#include "core/hash.h"
 #include "core/utf8.h"
 
 namespace flux::auth {
@@ -21,7 +18,6 @@ constexpr std::size_t kTokensPerDevice = 10;
 constexpr std::size_t kKeysPerTenant = 1'000;
 constexpr std::size_t kNameBytes = 128;
 constexpr Duration kKeptExpired = 24_h * 30;  // expired and revoked ones: so that a refusal can say which
-constexpr std::size_t kKeptRevoked = 10'000;
 
 constexpr std::array kMigrations = {
     store::Migration{1, "credentials", R"sql(
@@ -75,128 +71,6 @@ std::unexpected<Error> no_device(const std::string& device) {
   return fail(ErrorCode::not_found, "there is no device `" + device + "`", "device");
 }
 
-}  // namespace
-
-/// Who may come in, by the hash of the secret; shared with the registry's callback, which may outlive the service.
-struct CredentialsIndex {
-  struct Entry {
-    std::shared_ptr<Identity> identity;
-    Time created_at;
-    std::string name;  ///< of a key
-    std::int64_t saved_last_used_ns = 0;
-  };
-  using DeviceKey = std::pair<std::uint32_t, std::string>;
-  struct DeviceKeyHash {
-    std::size_t operator()(const DeviceKey& key) const { return hash64(key.second, key.first); }
-  };
-
-  struct Revoked {
-    TenantId tenant;
-    std::string device;  ///< empty: an ingest key
-    Time at;
-    bool with_device = false;  ///< the device was deleted
-  };
-
-  mutable std::shared_mutex mutex;
-  boost::unordered_flat_map<SecretHash, Entry, SecretHashHash> entries;
-  boost::unordered_flat_map<SecretHash, Revoked, SecretHashHash> revoked;
-  boost::unordered_flat_map<DeviceKey, std::vector<SecretHash>, DeviceKeyHash> of_device;
-
-  std::atomic<bool> tidying{false};  // one round at a time
-
-  struct Listener {
-    std::recursive_mutex mutex;  // recursive: a listener may end itself
-    std::function<void(const IdentityPtr&)> callback;
-  };
-  std::mutex listeners_mutex;
-  std::vector<std::shared_ptr<Listener>> listeners;
-
-  void add(const SecretHash& hash, Entry entry) {
-    const std::unique_lock lock(mutex);
-    if (entry.identity->kind() == Identity::Kind::device) {
-      of_device[{entry.identity->tenant().value, entry.identity->device()}].push_back(hash);
-    }
-    entries.emplace(hash, std::move(entry));
-  }
-
-  static std::int64_t last_used(const Identity& identity) {
-    return identity.last_used_ns_.load(std::memory_order_relaxed);
-  }
-
-  void note_revoked(const SecretHash& hash, Revoked what) {
-    if (revoked.size() >= kKeptRevoked) {
-      revoked.erase(std::ranges::min_element(revoked, {}, [](const auto& item) { return item.second.at; }));
-    }
-    revoked.insert_or_assign(hash, std::move(what));
-  }
-
-  enum class End : std::uint8_t { revoked, device_deleted, expired_long_ago };
-  void revoke(const std::vector<SecretHash>& hashes, End end = End::revoked) {
-    std::vector<std::shared_ptr<Identity>> ended;
-    {
-      const std::unique_lock lock(mutex);
-      for (const SecretHash& hash : hashes) {
-        const auto found = entries.find(hash);
-        if (found == entries.end()) continue;
-        auto identity = std::move(found->second.identity);
-        if (end != End::expired_long_ago) {
-          note_revoked(hash, {identity->tenant(), identity->device(), wall_now(), end == End::device_deleted});
-        }
-        entries.erase(found);
-        const DeviceKey key{identity->tenant().value, identity->device()};
-        if (const auto device = of_device.find(key); device != of_device.end()) {
-          std::erase(device->second, hash);
-          if (device->second.empty()) of_device.erase(device);
-        }
-        ended.push_back(std::move(identity));
-      }
-    }
-    for (const auto& identity : ended) identity->revoked_.store(true, std::memory_order_release);
-    std::vector<std::shared_ptr<Listener>> told;
-    {
-      const std::lock_guard lock(listeners_mutex);
-      told = listeners;
-    }
-    for (const auto& listener : told) {
-      const std::lock_guard lock(listener->mutex);
-      if (const auto callback = listener->callback) {
-        for (const auto& identity : ended) callback(identity);
-      }
-    }
-  }
-
-  void revoke_device(TenantId tenant, const std::string& device) {
-    std::vector<SecretHash> hashes;
-    {
-      const std::shared_lock lock(mutex);
-      if (const auto found = of_device.find({tenant.value, device}); found != of_device.end()) hashes = found->second;
-    }
-    if (!hashes.empty()) revoke(hashes, End::device_deleted);
-  }
-
-  /// Hash and entry of a credential by its id, among those of a device (or the keys of a tenant).
-  std::optional<std::pair<SecretHash, Entry>> find_key(TenantId tenant, std::string_view id) const {
-    const std::shared_lock lock(mutex);
-    for (const auto& [hash, entry] : entries) {
-      if (entry.identity->kind() == Identity::Kind::ingest_key && entry.identity->tenant() == tenant &&
-          entry.identity->credential_id() == id) {
-        return std::pair(hash, entry);
-      }
-    }
-    return std::nullopt;
-  }
-  std::vector<std::pair<SecretHash, Entry>> of(TenantId tenant, const std::string& device) const {
-    std::vector<std::pair<SecretHash, Entry>> found;
-    const std::shared_lock lock(mutex);
-    const auto hashes = of_device.find({tenant.value, device});
-    if (hashes == of_device.end()) return found;
-    for (const SecretHash& hash : hashes->second) found.emplace_back(hash, entries.at(hash));
-    return found;
-  }
-};
-
-namespace {
-
 using Index = CredentialsIndex;
 using store::Session;
 
@@ -231,7 +105,7 @@ class EmbeddedCredentials final : public Credentials {
                       }));
       DO(session.each(
           "SELECT hash, tenant, device, revoked_at FROM revoked_credentials ORDER BY revoked_at DESC LIMIT ?",
-          {static_cast<std::int64_t>(kKeptRevoked)}, [this](const store::Row& row) -> Result<> {
+          {static_cast<std::int64_t>(Index::kKeptRevoked)}, [this](const store::Row& row) -> Result<> {
             TRY(const auto hash, read_hash(row, 0));
             index_->revoked.insert_or_assign(
                 hash, Index::Revoked{tenant_of(row, 1), std::string(row.text(2)), row.time(3), false});
@@ -273,20 +147,7 @@ class EmbeddedCredentials final : public Credentials {
   }
 
   Subscription on_revoked(std::function<void(const IdentityPtr&)> callback) override {
-    auto listener = std::make_shared<Index::Listener>();
-    listener->callback = std::move(callback);
-    {
-      const std::lock_guard lock(index_->listeners_mutex);
-      index_->listeners.push_back(listener);
-    }
-    return Subscription([weak = std::weak_ptr(index_), listener] {
-      if (const auto index = weak.lock()) {
-        const std::lock_guard lock(index->listeners_mutex);
-        std::erase(index->listeners, listener);
-      }
-      const std::lock_guard lock(listener->mutex);
-      listener->callback = nullptr;
-    });
+    return index_->on_revoked.add(std::move(callback));
   }
 
   Async<std::vector<Credential>> list(TenantId tenant, std::string device) override {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "auth/listeners.h"
 #include "core/ids.h"
 #include "core/result.h"
 #include "core/time.h"
@@ -47,7 +48,6 @@ class Identity {
   void used(Time now) const { last_used_ns_.store(now.ns, std::memory_order_relaxed); }
 
  private:
-  friend class Credentials;
   friend struct CredentialsIndex;
   const Kind kind_;
   const TenantId tenant_;
@@ -84,26 +84,7 @@ class DeviceAuthenticator {
   };
   [[nodiscard]] virtual std::optional<Owner> former_owner(const Presented& /*presented*/) const { return std::nullopt; }
 
-  /// Stops listening when destroyed: the callback is then neither running nor called again.
-  class Subscription {
-   public:
-    Subscription() = default;
-    explicit Subscription(std::function<void()> end) : end_(std::move(end)) {}
-    Subscription(Subscription&& other) noexcept : end_(std::exchange(other.end_, nullptr)) {}
-    Subscription& operator=(Subscription&& other) noexcept {
-      if (this != &other) {
-        if (end_) end_();
-        end_ = std::exchange(other.end_, nullptr);
-      }
-      return *this;
-    }
-    ~Subscription() {
-      if (end_) end_();
-    }
-
-   private:
-    std::function<void()> end_;
-  };
+  using Subscription = auth::Subscription;
   /// `callback` is told of each identity that was revoked, on the thread that did it; must not block: post to the shard
   /// that closes the connection. (Expiry is not told: `Identity::live` says it at the next message.)
   [[nodiscard]] virtual Subscription on_revoked(std::function<void(const IdentityPtr&)> callback) = 0;

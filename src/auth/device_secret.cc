@@ -4,8 +4,8 @@
 
 #include <span>
 
+#include "auth/secrets.h"
 #include "core/hash.h"
-#include "core/result.h"
 
 namespace flux::auth {
 
@@ -17,11 +17,6 @@ constexpr std::size_t kRandom = 30;
 constexpr std::size_t kCheck = 6;
 
 std::string_view prefix_of(SecretKind kind) { return kind == SecretKind::device_token ? "fgd_" : "fgk_"; }
-
-void need_random() {
-  static const bool ready = ::sodium_init() >= 0;
-  CHECK_MSG(ready, "libsodium cannot be initialised: no randomness");
-}
 
 /// Of prefix and random part: so a prefix cannot be exchanged either.
 std::array<char, kCheck> check_digits(std::string_view body) {
@@ -37,7 +32,7 @@ std::array<char, kCheck> check_digits(std::string_view body) {
 }  // namespace
 
 std::string make_secret(SecretKind kind) {
-  need_random();
+  ensure_randomness();
   std::string secret(prefix_of(kind));
   for (std::size_t i = 0; i < kRandom; ++i) secret += kDigits[::randombytes_uniform(kDigits.size())];
   const auto check = check_digits(secret);
@@ -66,7 +61,7 @@ SecretHash hash_secret(std::string_view secret) {
 }
 
 std::string random_id() {
-  need_random();
+  ensure_randomness();
   static constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";
   std::string id;
   for (int i = 0; i < 16; ++i) id += kLetters[::randombytes_uniform(kLetters.size())];

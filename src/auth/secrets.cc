@@ -6,17 +6,14 @@
 #include <vector>
 
 namespace flux::auth {
-namespace {
 
-void ready() {
+void ensure_randomness() {
   static const bool initialised = sodium_init() >= 0;
   CHECK_MSG(initialised, "libsodium cannot be initialised: no randomness");
 }
 
-}  // namespace
-
 std::string random_token(std::size_t bytes) {
-  ready();
+  ensure_randomness();
   std::vector<unsigned char> raw(bytes);
   randombytes_buf(raw.data(), raw.size());
   constexpr int kVariant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
@@ -28,7 +25,7 @@ std::string random_token(std::size_t bytes) {
 }
 
 std::string hash_token(std::string_view token) {
-  ready();
+  ensure_randomness();
   std::array<unsigned char, 32> hash{};
   crypto_generichash(hash.data(), hash.size(), reinterpret_cast<const unsigned char*>(token.data()), token.size(),
                      nullptr, 0);
@@ -43,7 +40,7 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
 }
 
 Result<std::string> hash_password(std::string_view password, PasswordCost cost) {
-  ready();
+  ensure_randomness();
   std::array<char, crypto_pwhash_STRBYTES> hash{};
   if (crypto_pwhash_str(hash.data(), password.data(), password.size(), cost.passes, cost.memory_bytes) != 0)
     return fail(ErrorCode::unavailable, "there is not enough memory to hash a password");
@@ -51,7 +48,7 @@ Result<std::string> hash_password(std::string_view password, PasswordCost cost) 
 }
 
 bool verify_password(std::string_view hash, std::string_view password) {
-  ready();
+  ensure_randomness();
   return crypto_pwhash_str_verify(std::string(hash).c_str(), password.data(), password.size()) == 0;
 }
 

@@ -9,6 +9,9 @@
 
 namespace flux::auth {
 
+/// Before anything of libsodium is used. A machine without randomness stops the process.
+void ensure_randomness();
+
 /// `bytes` random bytes in base64url without padding: for tokens that are looked up by their hash.
 std::string random_token(std::size_t bytes = 32);
 /// Under which a token is kept: BLAKE2b-256 in hexadecimal. A stolen database holds no token.
