@@ -1,25 +1,8 @@
 #include "control/command_table.h"
 
-#include <array>
-
 #include "auth/secrets.h"
 
-namespace flux::control {
-
-namespace {
-constexpr std::array<std::string_view, kStateCount> kStates{"queued", "sent",    "delivered", "succeeded",
-                                                            "failed", "expired", "cancelled"};
-}
-
-std::string_view to_string(State state) { return kStates[static_cast<std::size_t>(state) - 1]; }
-
-std::optional<State> state_from(std::string_view text) {
-  for (std::size_t i = 0; i < kStates.size(); ++i)
-    if (kStates[i] == text) return static_cast<State>(i + 1);
-  return std::nullopt;
-}
-
-namespace table {
+namespace flux::control::table {
 namespace {
 
 using store::Row;
@@ -326,5 +309,4 @@ Result<std::vector<std::pair<TenantId, std::string>>> waiting_devices(Session& s
   return devices;
 }
 
-}  // namespace table
-}  // namespace flux::control
+}  // namespace flux::control::table
