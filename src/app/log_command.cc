@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "app/client/complain.h"
+#include "app/client/terminal.h"
 #include "app/commands.h"
 #include "app/data_folder.h"
 #include "bus/embedded/embedded_bus.h"

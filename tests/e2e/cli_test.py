@@ -216,12 +216,24 @@ class WithServer(unittest.TestCase):
         wait_until(heard, what="the end of tail")
         lines = tail.stdout.read()
         self.assertIn(spelled, lines)
-        for text in (table, answer, lines):
+        # Names that people give go the same ways, and what is said on stderr too.
+        odd = "odd\u202e"
+        named = self.flux.administrator().patch("/api/v1/devices/steers", {"name": evil, "labels": {"of": evil}})
+        self.assertEqual(named.status, 200, named)
+        sent = sender.post("/api/v1/telemetry", {"device": "steers", "metrics": {odd: "text"}})
+        self.assertEqual((sent.status, sent.json["accepted"]), (200, 1), sent)
+        wait_until(lambda: fluxgate(*ask, "--metric", odd).stdout.count("steers") == 1, what="the odd metric")
+        said = [fluxgate("device", "list", *self.where).stdout, fluxgate("device", "list", "--json", *self.where).stdout,
+                fluxgate("device", "show", "steers", *self.where).stdout, fluxgate("device", "show", "steers", "--json", *self.where).stdout,
+                fluxgate(*ask, "--window", "1m", "--aggregate", "mean").stderr, fluxgate("device", "show", "steer\x1b[2J", *self.where).stderr]
+        for text, wanted in zip(said, (spelled, spelled, spelled, spelled, "odd\\u202e, ", "steer\\u001b[2J")):
+            self.assertIn(wanted, text)
+        for text in (table, answer, lines, *said):
             for sign in "\x1b\x07\u009b\u202e\x7f":
                 self.assertNotIn(sign, text)
         rows = list(csv.reader(io.StringIO(subprocess.run([BINARY, *ask, "--format", "csv"], capture_output=True, env=CLEAN).stdout.decode(), newline="")))
         self.assertEqual({row[1]: row[3] for row in rows[1:]},
-                         {"x": evil, "'=cmd()": "'=1+1", "minus": "-1", "quoted,\"": "a\nb"})
+                         {"x": evil, "'=cmd()": "'=1+1", "minus": "-1", "quoted,\"": "a\nb", odd: "text"})
 
     def test_into_a_pipe_that_closes(self):
         sender = self.flux.sender()

@@ -141,7 +141,7 @@ struct ApiClient::Impl {
     curl_easy_cleanup(curl);
   }
 
-  void prepare(const std::string& path, const std::vector<std::pair<std::string, std::string>>& parameters) {
+  void prepare(const std::string& path, const Parameters& parameters) {
     curl_easy_reset(curl);
     std::string url = connection.url + path;
     char join = '?';
@@ -177,8 +177,7 @@ struct ApiClient::Impl {
 ApiClient::ApiClient(Connection connection) : impl_(std::make_unique<Impl>(std::move(connection))) {}
 ApiClient::~ApiClient() = default;
 
-Result<std::string> ApiClient::get(const std::string& path,
-                                   const std::vector<std::pair<std::string, std::string>>& parameters) {
+Result<std::string> ApiClient::get(const std::string& path, const Parameters& parameters) {
   impl_->prepare(path, parameters);
   return impl_->perform();
 }
@@ -197,7 +196,7 @@ Result<std::string> ApiClient::remove(const std::string& path) {
   return impl_->perform();
 }
 
-Result<> ApiClient::events(const std::string& path, const std::vector<std::pair<std::string, std::string>>& parameters,
+Result<> ApiClient::events(const std::string& path, const Parameters& parameters,
                            const std::function<bool(std::string_view, std::string_view)>& event,
                            const std::function<bool()>& stop) {
   impl_->prepare(path, parameters);

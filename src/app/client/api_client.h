@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/client/arguments.h"
 #include "core/result.h"
 
 namespace flux::app {
@@ -37,13 +38,12 @@ class ApiClient {
 
   /// The answer's body. An answer that is an error becomes an `Error` with the server's words; one that cannot be had
   /// is `unavailable` and names the address.
-  Result<std::string> get(const std::string& path,
-                          const std::vector<std::pair<std::string, std::string>>& parameters = {});
+  Result<std::string> get(const std::string& path, const Parameters& parameters = {});
   Result<std::string> post(const std::string& path, const std::string& json);
   Result<std::string> remove(const std::string& path);
 
   /// Reads a stream of server-sent events until `event` returns false, the peer ends it, or `stop` turns true.
-  Result<> events(const std::string& path, const std::vector<std::pair<std::string, std::string>>& parameters,
+  Result<> events(const std::string& path, const Parameters& parameters,
                   const std::function<bool(std::string_view name, std::string_view data)>& event,
                   const std::function<bool()>& stop);
 

@@ -1,37 +1,21 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "app/client/arguments.h"
 #include "app/client/known_names.h"
+#include "app/client/terminal.h"
 #include "app/commands.h"
-#include "observe/printable.h"
 
 namespace flux::app {
 namespace {
 
 using nlohmann::json;
-using Parameters = std::vector<std::pair<std::string, std::string>>;
-
-int complain(const Error& error) {
-  // Servers repeat what devices have sent.
-  const std::string sentence = error.field.empty() ? error.message : error.field + ": " + error.message;
-  std::fprintf(stderr, "fluxgate: %s\n", observe::printable(sentence).c_str());
-  return error.code == ErrorCode::invalid_argument ? 2 : 1;
-}
-
-Result<std::pair<std::string, std::string>> split_pair(const std::string& text, std::string_view what) {
-  const std::size_t at = text.find('=');
-  if (at == 0 || at == std::string::npos)
-    return fail(ErrorCode::invalid_argument, "'" + text + "' is no " + std::string(what) + ": expected name=value");
-  return std::pair{text.substr(0, at), text.substr(at + 1)};
-}
 
 /// A number or true/false as such; everything else is text, and text in quotes is always text.
 json value_of(const std::string& text) {
@@ -40,12 +24,6 @@ json value_of(const std::string& text) {
   const json parsed = json::parse(text, nullptr, false);
   return parsed.is_number() || parsed.is_string() ? parsed : json(text);
 }
-
-std::string shown(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
-
-/// For tables and lines: what a device has sent must not steer the terminal.
-std::string seen(const std::string& text) { return observe::printable(text); }
-std::string seen(const json& value) { return seen(shown(value)); }
 
 /// As RFC 4180 has it. Text that a spreadsheet would take for a formula gets an apostrophe, which makes it text there.
 /// A file gets every character as it is; a terminal none that steers it.
@@ -67,15 +45,6 @@ void add(Parameters& parameters, const char* name, const std::optional<std::stri
   if (value) parameters.emplace_back(name, *value);
 }
 
-/// Labels come as key=value on the command line and go as key:value.
-Result<> add_labels(Parameters& parameters, const std::vector<std::string>& labels) {
-  for (const auto& label : labels) {
-    TRY(const auto pair, split_pair(label, "label"));
-    parameters.emplace_back("label", pair.first + ":" + pair.second);
-  }
-  return {};
-}
-
 Result<> print_rows(const json& answer, const std::string& format, bool& header_printed) {
   for (const json& series : answer.at("series")) {
     const std::string device = series.value("device", std::string());
@@ -93,7 +62,7 @@ Result<> print_rows(const json& answer, const std::string& format, bool& header_
       for (const json& point : series.at("points")) {
         std::string line = csv_field(device) + "," + csv_field(metric);
         for (const json& cell : point)
-          line += "," + (cell.is_null() ? std::string() : (cell.is_string() ? csv_field(shown(cell)) : shown(cell)));
+          line += "," + (cell.is_null() ? std::string() : (cell.is_string() ? csv_field(plain(cell)) : plain(cell)));
         std::printf("%s\n", line.c_str());
       }
     } else {
@@ -105,8 +74,7 @@ Result<> print_rows(const json& answer, const std::string& format, bool& header_
       std::printf("  %-30s%s\n", "time", line.c_str());
       for (const json& point : series.at("points")) {
         std::printf("  %-30s", seen(point.at(0)).c_str());
-        for (std::size_t i = 1; i < point.size(); ++i)
-          std::printf("  %s", point.at(i).is_null() ? "-" : seen(point.at(i)).c_str());
+        for (std::size_t i = 1; i < point.size(); ++i) std::printf("  %s", seen(point.at(i)).c_str());
         std::printf("\n");
       }
     }
@@ -115,30 +83,27 @@ Result<> print_rows(const json& answer, const std::string& format, bool& header_
   return {};
 }
 
-volatile std::sig_atomic_t interrupted = 0;
-
 }  // namespace
 
 int device_add(const DeviceAddOptions& options) {
   auto connection = resolve(options.connection);
-  if (!connection) return complain(connection.error());
+  if (!connection) return complain_about(connection.error());
   json body{{"device", options.device}};
   if (options.name) body["name"] = *options.name;
   if (options.profile) body["profile"] = *options.profile;
   for (const auto& label : options.labels) {
     const auto pair = split_pair(label, "label");
-    if (!pair) return complain(pair.error());
+    if (!pair) return complain_about(pair.error());
     body["labels"][pair->first] = pair->second;
   }
   ApiClient client(*std::move(connection));
   const bool was_there = client.get("/api/v1/devices/" + path_segment(options.device)).has_value();
   const auto answer = client.post("/api/v1/connect", body.dump());
-  if (!answer) return complain(answer.error());
+  if (!answer) return complain_about(answer.error());
   if (was_there)
-    std::fprintf(stderr, "device '%s' was there before: this is another token, and those it has stay good\n",
-                 options.device.c_str());
+    remark("device '" + options.device + "' was there before: this is another token, and those it has stay good");
   if (options.json) {
-    std::printf("%s\n", answer->c_str());
+    print_json(*answer);
     return 0;
   }
   const json connected = json::parse(*answer);
@@ -152,7 +117,7 @@ int device_add(const DeviceAddOptions& options) {
 
 int publish(const PublishOptions& options) {
   auto connection = resolve(options.connection);
-  if (!connection) return complain(connection.error());
+  if (!connection) return complain_about(connection.error());
   std::string body;
   if (options.metrics.empty()) {
     body.assign(std::istreambuf_iterator<char>(std::cin), {});
@@ -161,30 +126,29 @@ int publish(const PublishOptions& options) {
     if (options.time) reading["time"] = *options.time;
     for (const auto& metric : options.metrics) {
       const auto pair = split_pair(metric, "reading");
-      if (!pair) return complain(pair.error());
+      if (!pair) return complain_about(pair.error());
       reading["metrics"][pair->first] = value_of(pair->second);
     }
     body = reading.dump();
   }
   ApiClient client(*std::move(connection));
   const auto answer = client.post("/api/v1/telemetry", body);
-  if (!answer) return complain(answer.error());
+  if (!answer) return complain_about(answer.error());
   const json parsed = json::parse(*answer);
   std::printf("accepted %s\n", parsed.at("accepted").dump().c_str());
   if (!parsed.contains("refused") || parsed.at("refused").empty()) return 0;
   for (const json& refused : parsed.at("refused"))
-    std::fprintf(stderr, "refused %s: %s\n", seen(refused.value("field", std::string())).c_str(),
-                 seen(refused.value("message", std::string())).c_str());
+    remark("refused " + refused.value("field", std::string()) + ": " + refused.value("message", std::string()));
   return 1;
 }
 
 int query(const QueryOptions& options) {
   auto connection = resolve(options.connection);
-  if (!connection) return complain(connection.error());
+  if (!connection) return complain_about(connection.error());
   Parameters parameters;
   add_all(parameters, "device", options.devices);
   add_all(parameters, "metric", options.metrics);
-  if (auto added = add_labels(parameters, options.labels); !added) return complain(added.error());
+  if (auto added = add_labels(parameters, options.labels); !added) return complain_about(added.error());
   add(parameters, "from", options.from);
   add(parameters, "to", options.to);
   add(parameters, "window", options.window);
@@ -201,11 +165,11 @@ int query(const QueryOptions& options) {
     Parameters page = parameters;
     if (!cursor.empty()) page.emplace_back("cursor", cursor);
     const auto answer = client.get("/api/v1/query", page);
-    if (!answer) return complain(answer.error());
+    if (!answer) return complain_about(answer.error());
     if (options.format == "json") {
-      std::printf("%s\n", observe::printable_json(*answer).c_str());
+      print_json(*answer);
     } else if (auto printed = print_rows(json::parse(*answer), options.format, header_printed); !printed) {
-      return complain(printed.error());
+      return complain_about(printed.error());
     }
     const json parsed = json::parse(*answer);
     for (const json& series : parsed.at("series")) {
@@ -216,31 +180,29 @@ int query(const QueryOptions& options) {
     cursor = parsed.at("next").is_string() ? parsed.at("next").get<std::string>() : std::string();
   } while (!cursor.empty() && all);
   if (!cursor.empty() && !options.limit)
-    std::fprintf(stderr,
-                 "there is more: these are the first 10000 points; --limit N prints N, --limit all everything, "
-                 "and --window 1m one line a minute\n");
+    remark(
+        "there is more: these are the first 10000 points; --limit N prints N, --limit all everything, "
+        "and --window 1m one line a minute");
   if (!skipped.empty()) {
     std::string names;
     for (const auto& metric : skipped) names.append(names.empty() ? "" : ", ").append(metric);
-    std::fprintf(stderr, "left out, being text: %s (text has count, first and last)\n", names.c_str());
+    remark("left out, being text: " + names + " (text has count, first and last)");
   }
   const auto unknown = unknown_names(client, options.devices, options.metrics, found_devices, found_metrics);
-  for (const std::string& sentence : unknown) std::fprintf(stderr, "fluxgate: %s\n", sentence.c_str());
+  for (const std::string& sentence : unknown) remark("fluxgate: " + sentence);
   if (!unknown.empty()) return 1;
-  if (found_metrics.empty() && skipped.empty() && options.format == "table")
-    std::fprintf(stderr, "no readings match\n");
+  if (found_metrics.empty() && skipped.empty() && options.format == "table") remark("no readings match");
   return 0;
 }
 
 int tail(const TailOptions& options) {
   auto connection = resolve(options.connection);
-  if (!connection) return complain(connection.error());
+  if (!connection) return complain_about(connection.error());
   Parameters parameters;
   add_all(parameters, "device", options.devices);
   add_all(parameters, "metric", options.metrics);
-  if (auto added = add_labels(parameters, options.labels); !added) return complain(added.error());
-  std::signal(SIGINT, [](int) { interrupted = 1; });
-  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  if (auto added = add_labels(parameters, options.labels); !added) return complain_about(added.error());
+  watch_interrupts();
   std::uint64_t count = 0;
   const auto enough = [&] { return options.count != 0 && count >= options.count; };
   const auto on_event = [&](std::string_view name, std::string_view data) {
@@ -258,7 +220,7 @@ int tail(const TailOptions& options) {
             json line{
                 {"device", device.at("device")}, {"metric", metric}, {"time", point.at(0)}, {"value", point.at(1)}};
             if (!measurement.empty()) line["measurement"] = measurement;
-            std::printf("%s\n", observe::printable_json(line.dump()).c_str());
+            print_json(line.dump());
           } else {
             std::printf(
                 "%s  %s  %s  %s\n", seen(point.at(0)).c_str(), seen(device.at("device").get<std::string>()).c_str(),
@@ -272,11 +234,11 @@ int tail(const TailOptions& options) {
   };
   ApiClient client(*std::move(connection));
   for (const std::string& sentence : unknown_names(client, options.devices, {}, {}, {}))
-    std::fprintf(stderr, "%s (waiting for its first reading)\n", sentence.c_str());
-  const auto ended = client.events("/api/v1/live/sse", parameters, on_event, [] { return interrupted != 0; });
-  if (!ended) return complain(ended.error());
-  if (interrupted == 0 && !enough() && std::ferror(stdout) == 0)
-    return complain({ErrorCode::unavailable, "the server ended the stream", {}});
+    remark(sentence + " (waiting for its first reading)");
+  const auto ended = client.events("/api/v1/live/sse", parameters, on_event, interrupted);
+  if (!ended) return complain_about(ended.error());
+  if (!interrupted() && !enough() && std::ferror(stdout) == 0)
+    return complain_about({ErrorCode::unavailable, "the server ended the stream", {}});
   return 0;
 }
 

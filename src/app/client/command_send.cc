@@ -1,10 +1,9 @@
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "app/client/complain.h"
+#include "app/client/terminal.h"
 #include "app/commands.h"
 
 namespace flux::app {
@@ -13,8 +12,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds kPause(100);
-
-volatile std::sig_atomic_t interrupted = 0;
 
 /// `delivered  2026-01-01T00:00:00.2Z`, with what the device said behind it.
 void print_state(const json& command) {
@@ -27,7 +24,7 @@ void print_state(const json& command) {
   if (command.at(field).is_string()) line += command.at(field).get<std::string>();
   if (command.at("reason").is_string()) line += "  " + command.at("reason").get<std::string>();
   if (!command.at("result").is_null()) line += "  " + command.at("result").dump();
-  std::printf("%s\n", line.c_str());
+  std::printf("%s\n", seen(line).c_str());
   std::fflush(stdout);
 }
 
@@ -48,16 +45,15 @@ int command_send(const CommandSendOptions& options) {
   if (!sent) return complain_about(sent.error());
   json command = json::parse(*sent).at("commands").at(0);
   const std::string id = command.at("id").get<std::string>();
-  std::signal(SIGINT, [](int) { interrupted = 1; });
-  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  watch_interrupts();
   std::string printed;
   for (;;) {
     const std::string state = command.at("state").get<std::string>();
     if (state != printed && !options.json) print_state(command);
     printed = state;
     if (command.at("finished").get<bool>()) break;
-    if (interrupted != 0) {
-      std::fprintf(stderr, "fluxgate: command %s goes on without this program\n", id.c_str());
+    if (interrupted()) {
+      remark("fluxgate: command " + id + " goes on without this program");
       return 1;
     }
     std::this_thread::sleep_for(kPause);
@@ -65,7 +61,7 @@ int command_send(const CommandSendOptions& options) {
     if (!now) return complain_about(now.error());
     command = json::parse(*now);
   }
-  if (options.json) std::printf("%s\n", command.dump().c_str());
+  if (options.json) print_json(command.dump());
   return printed == "succeeded" || (options.one_way && printed == "delivered") ? 0 : 1;
 }
 

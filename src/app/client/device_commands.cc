@@ -4,8 +4,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "app/client/complain.h"
+#include "app/client/arguments.h"
 #include "app/client/known_names.h"
+#include "app/client/terminal.h"
 #include "app/commands.h"
 
 namespace flux::app {
@@ -13,26 +14,10 @@ namespace {
 
 using nlohmann::json;
 
-/// What a device or whoever named it has written must not steer the terminal: text with control characters is shown
-/// as JSON escapes it.
-std::string shown(const json& value) {
-  if (value.is_null()) return "-";
-  if (!value.is_string()) return value.dump();
-  const std::string text = value.get<std::string>();
-  const auto steers = [&](std::size_t i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
-    return byte < ' ' || byte == 0x7F || (byte == 0xC2 && next < 0xA0);
-  };
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if (steers(i)) return value.dump(-1, ' ', true);
-  return text;
-}
-
 std::string labels_of(const json& device) {
   std::string out;
   for (const auto& [key, value] : device.at("labels").items())
-    out.append(out.empty() ? "" : " ").append(shown(key)).append("=").append(shown(value));
+    out.append(out.empty() ? "" : " ").append(seen(key)).append("=").append(seen(value));
   return out;
 }
 
@@ -41,30 +26,25 @@ std::string labels_of(const json& device) {
 int device_list(const DeviceListOptions& options) {
   auto connection = resolve(options.connection);
   if (!connection) return complain_about(connection.error());
-  std::vector<std::pair<std::string, std::string>> parameters;
-  for (const std::string& label : options.labels) {
-    const std::size_t at = label.find('=');
-    if (at == 0 || at == std::string::npos)
-      return complain_about({ErrorCode::invalid_argument, "'" + label + "' is no label: expected name=value", "label"});
-    parameters.emplace_back("label", label.substr(0, at) + ":" + label.substr(at + 1));
-  }
+  Parameters parameters;
+  if (const auto added = add_labels(parameters, options.labels); !added) return complain_about(added.error());
   ApiClient client(*std::move(connection));
   std::size_t count = 0;
   const auto print = [&](const json& device) {
     if (options.json) {
-      std::printf("%s\n", device.dump().c_str());
+      print_json(device.dump());
     } else {
       if (count == 0) std::printf("%-24s  %-7s  %-30s  %s\n", "device", "state", "last seen", "name, labels");
-      std::string about = device.at("name").is_null() ? std::string() : shown(device.at("name"));
+      std::string about = device.at("name").is_null() ? std::string() : seen(device.at("name"));
       if (const std::string labels = labels_of(device); !labels.empty()) about += (about.empty() ? "" : ", ") + labels;
-      std::printf("%-24s  %-7s  %-30s  %s\n", shown(device.at("device")).c_str(), shown(device.at("state")).c_str(),
-                  shown(device.at("last_seen")).c_str(), about.empty() ? "-" : about.c_str());
+      std::printf("%-24s  %-7s  %-30s  %s\n", seen(device.at("device")).c_str(), seen(device.at("state")).c_str(),
+                  seen(device.at("last_seen")).c_str(), about.empty() ? "-" : about.c_str());
     }
     ++count;
     return std::ferror(stdout) == 0;
   };
   if (const auto listed = for_devices(client, parameters, print); !listed) return complain_about(listed.error());
-  if (count == 0) std::fprintf(stderr, options.labels.empty() ? "there is no device yet\n" : "no device matches\n");
+  if (count == 0) remark(options.labels.empty() ? "there is no device yet" : "no device matches");
   return 0;
 }
 
@@ -82,18 +62,18 @@ int device_show(const DeviceNameOptions& options) {
   const json values = json::parse(*latest).at("metrics");
   if (options.json) {
     device["latest"] = values;
-    std::printf("%s\n", device.dump().c_str());
+    print_json(device.dump());
     return 0;
   }
-  std::printf("device     %s\n", shown(device.at("device")).c_str());
+  std::printf("device     %s\n", seen(device.at("device")).c_str());
   for (const char* field : {"name", "profile", "state", "last_seen", "created_at"})
-    std::printf("%-10s %s\n", field, shown(device.at(field)).c_str());
+    std::printf("%-10s %s\n", field, seen(device.at(field)).c_str());
   const std::string labels = labels_of(device);
   std::printf("labels     %s\n", labels.empty() ? "-" : labels.c_str());
   for (const auto& [metric, latest_value] : values.items())
-    std::printf("  %-24s  %s%s  at %s\n", shown(metric).c_str(), shown(latest_value.at("value")).c_str(),
-                latest_value.at("unit").is_null() ? "" : (" " + shown(latest_value.at("unit"))).c_str(),
-                shown(latest_value.at("time")).c_str());
+    std::printf("  %-24s  %s%s  at %s\n", seen(metric).c_str(), seen(latest_value.at("value")).c_str(),
+                latest_value.at("unit").is_null() ? "" : (" " + seen(latest_value.at("unit"))).c_str(),
+                seen(latest_value.at("time")).c_str());
   return 0;
 }
 
@@ -107,17 +87,17 @@ int device_delete(const DeviceNameOptions& options) {
       return complain_about(
           {ErrorCode::invalid_argument, "deleting '" + options.device + "' wants to be confirmed: add --yes", {}});
     std::fprintf(stderr, "Delete device '%s'? Its tokens end at once; its readings stay until their retention. [y/N] ",
-                 options.device.c_str());
+                 seen(options.device).c_str());
     std::string word;
     std::getline(std::cin, word);
     if (word != "y" && word != "Y" && word != "yes") {
-      std::fprintf(stderr, "nothing was deleted\n");
+      remark("nothing was deleted");
       return 1;
     }
   }
   const auto gone = client.remove("/api/v1/devices/" + path_segment(options.device));
   if (!gone) return complain_about(gone.error());
-  std::printf("deleted %s\n", options.device.c_str());
+  std::printf("deleted %s\n", seen(options.device).c_str());
   return 0;
 }
 

@@ -56,7 +56,7 @@ std::string path_segment(const std::string& text) {
   return out;
 }
 
-Result<> for_devices(ApiClient& client, const std::vector<std::pair<std::string, std::string>>& parameters,
+Result<> for_devices(ApiClient& client, const Parameters& parameters,
                      const std::function<bool(const json& device)>& each) {
   std::string cursor;
   do {

@@ -15,7 +15,7 @@ namespace flux::app {
 std::string path_segment(const std::string& text);
 
 /// Calls `each` for the devices that match, page by page, until it returns false.
-Result<> for_devices(ApiClient& client, const std::vector<std::pair<std::string, std::string>>& parameters,
+Result<> for_devices(ApiClient& client, const Parameters& parameters,
                      const std::function<bool(const nlohmann::json& device)>& each);
 
 /// `there is no device 'pmp-1'; did you mean 'pump-1'?` as `not_found`; nothing when it is there.
