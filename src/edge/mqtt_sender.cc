@@ -102,7 +102,8 @@ void MqttSender::stop() {
 }
 
 void MqttSender::fail(std::string_view why) {
-  log::warn(refused_throttle, "own readings were not taken", {{"client", options_.client_id}, {"reason", why}});
+  log::warn(refused_throttle, "the MQTT endpoint does not take what a device of ours sends",
+            {{"client", options_.client_id}, {"reason", why}});
   connected_ = false;
   connection_->close();
 }

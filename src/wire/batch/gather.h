@@ -42,11 +42,6 @@ class Gather {
     entries_.push_back({data, 0, size});
     size_ += size;
   }
-  void pad_to(std::size_t alignment) {
-    const std::size_t over = size_ % alignment;
-    if (over != 0) std::memset(extend(alignment - over), 0, alignment - over);
-  }
-
   /// Appends `size` bytes to be filled later through `filled`; returns a handle for that.
   std::size_t reserve(std::size_t size) {
     std::memset(extend(size), 0, size);

@@ -45,9 +45,6 @@ class DeviceRows {
 
   [[nodiscard]] BatchBuilder& builder() const { return *builder_; }
 
-  /// Forgets all layouts: to be called when the types of the device's metrics have changed.
-  void forget_layouts() { layouts_.clear(); }
-
  private:
   friend class TelemetryReader;
   static constexpr std::size_t kMaxLayouts = 8;
