@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
-#include <sstream>
 #include <utility>
+
+#include "core/whole_file.h"
 
 namespace flux::app {
 
@@ -52,35 +52,6 @@ std::uint64_t DataFolder::free_bytes() const {
   struct statvfs disk{};
   if (statvfs(path_.c_str(), &disk) != 0) return 0;
   return static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
-}
-
-Result<> write_file(const fs::path& path, std::string_view content, unsigned mode) {
-  const std::string temporary = path.string() + ".new";
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  if (fd < 0) return fail_errno("cannot write " + path.string(), errno);
-  ::fchmod(fd, mode);
-  const bool written =
-      ::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size()) && ::fsync(fd) == 0;
-  const int error = errno;
-  ::close(fd);
-  if (!written || ::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int why = written ? errno : error;
-    ::unlink(temporary.c_str());
-    return fail_errno("cannot write " + path.string(), why);
-  }
-  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  if (const int folder = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); folder >= 0) {
-    (void)::fsync(folder);  // some file systems know nothing of it
-    ::close(folder);
-  }
-  return {};
-}
-
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
 }
 
 }  // namespace flux::app

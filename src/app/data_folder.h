@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 #include "core/result.h"
 
@@ -26,10 +25,5 @@ class DataFolder {
   std::filesystem::path path_;
   int lock_;
 };
-
-/// Writes a whole file, durably, so that a reader sees the old one or the new one. `mode` as for chmod.
-Result<> write_file(const std::filesystem::path& path, std::string_view content, unsigned mode);
-/// The file's content; empty when it cannot be read.
-std::string read_file(const std::filesystem::path& path);
 
 }  // namespace flux::app

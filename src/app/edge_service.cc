@@ -1,6 +1,6 @@
 #include "app/edge_service.h"
 
-#include "app/data_folder.h"
+#include "core/whole_file.h"
 #include "edge/demo/site.h"
 #include "observe/log.h"
 #include "registry/model.h"

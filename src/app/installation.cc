@@ -8,8 +8,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "app/data_folder.h"
 #include "core/time.h"
+#include "core/whole_file.h"
 #include "observe/log.h"
 
 namespace flux::app {

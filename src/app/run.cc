@@ -10,10 +10,10 @@
 #include <system_error>
 
 #include "app/commands.h"
-#include "app/data_folder.h"
 #include "app/node.h"
 #include "app/settings.h"
 #include "app/version.h"
+#include "core/whole_file.h"
 #include "observe/log.h"
 
 namespace flux::app {

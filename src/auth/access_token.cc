@@ -3,10 +3,6 @@
 extern "C" {
 #include <cjose/cjose.h>
 }
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -14,6 +10,7 @@ extern "C" {
 #include <sstream>
 
 #include "auth/secrets.h"
+#include "core/whole_file.h"
 
 namespace flux::auth {
 namespace {
@@ -29,19 +26,6 @@ using Header = std::unique_ptr<cjose_header_t, decltype(&cjose_header_release)>;
 cjose_jwk_t* key_of(const std::shared_ptr<void>& key) { return static_cast<cjose_jwk_t*>(key.get()); }
 
 std::unexpected<Error> refused(std::string why) { return fail(ErrorCode::unauthenticated, std::move(why)); }
-
-/// Whole or not at all: a crash must not leave an empty key behind.
-Result<> write_owner_only(const std::filesystem::path& path, std::string_view text) {
-  const std::string temporary = path.string() + ".new";
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return fail_errno("cannot create " + temporary, errno);
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  const int error = errno;
-  ::close(fd);
-  if (!written) return fail_errno("cannot write " + temporary, error);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("cannot make " + path.string(), errno);
-  return {};
-}
 
 std::string json_of(cjose_jwk_t* key, bool with_private) {
   cjose_err error{};
@@ -73,7 +57,7 @@ Result<AccessTokens> AccessTokens::open(const std::filesystem::path& key_file) {
     if (key == nullptr) return fail(ErrorCode::internal, "cannot make a key for access tokens");
     const std::string id = random_token(9);
     cjose_jwk_set_kid(key, id.data(), id.size(), &error);
-    if (auto written = write_owner_only(key_file, json_of(key, true)); !written) {
+    if (auto written = write_file(key_file, json_of(key, true), 0600); !written) {
       cjose_jwk_release(key);
       return std::unexpected(std::move(written).error());
     }
