@@ -71,9 +71,10 @@ Router::Route& Router::insert(Method method, std::string pattern, RouteOptions o
   CHECK_MSG(slot == nullptr, "two routes for " + std::string(to_string(method)) + " " + pattern);
   slot = route.get();
   route->yields = options.yields;
+  std::string name = options.name.empty() ? pattern : std::move(options.name);
   route->info = {.method = method,
-                 .pattern = pattern,
-                 .name = options.name.empty() ? pattern : std::move(options.name),
+                 .pattern = std::move(pattern),
+                 .name = std::move(name),
                  .access = std::move(options.access),
                  .body_limit = options.body_limit,
                  .overlap = options.overlap || method == Method::get};
