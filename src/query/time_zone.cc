@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -223,7 +224,10 @@ Result<TimeZonePtr> TimeZone::load(std::string_view name) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '/' || c == '_' || c == '-' || c == '+';
   });
   if (!plain || wanted.front() == '/' || wanted.size() > 64) return missing();
-  std::ifstream file("/usr/share/zoneinfo/" + wanted, std::ios::binary);
+  const std::string path = "/usr/share/zoneinfo/" + wanted;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return missing();
+  std::ifstream file(path, std::ios::binary);
   if (!file) return missing();
   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
   auto zone = parse(wanted, bytes);

@@ -59,14 +59,14 @@ using PlanPtr = std::shared_ptr<Plan>;
 Result<PlanPtr> compile(const SelectStatement& select, std::int64_t now);
 
 /// What one source has.
-struct Shape {
+struct Schema {
   std::map<std::string, DataType, std::less<>> fields;
   std::set<std::string, std::less<>> tags;
 };
-using ShapeOf = std::function<Result<const Shape*>(const Source&)>;
+using SchemaOf = std::function<Result<const Schema*>(const Source&)>;
 
 /// Expands wildcards and finds types. Fails in InfluxDB's words where they do not go together.
-Result<> resolve(Plan& plan, const ShapeOf& shape_of);
+Result<> resolve(Plan& plan, const SchemaOf& schema_of);
 
 /// The names of variables in what a plan reads from stored series (fields or tags); nothing: all of them.
 std::optional<std::set<std::string>> names_read(const Plan& plan);

@@ -31,16 +31,16 @@ ExprPtr field_called(const Plan& plan, std::string_view name) {
   return nullptr;
 }
 
-Result<DataType> type_in(const std::vector<PlanSource>& sources, const std::string& name, const ShapeOf& shape_of) {
+Result<DataType> type_in(const std::vector<PlanSource>& sources, const std::string& name, const SchemaOf& schema_of) {
   DataType type = DataType::unknown;
   const auto better = [&](DataType other) {
     if (less(type, other)) type = other;
   };
   for (const PlanSource& source : sources) {
     if (!source.plan) {
-      TRY(const Shape* shape, shape_of(source.from));
-      if (const auto field = shape->fields.find(name); field != shape->fields.end()) better(field->second);
-      else if (shape->tags.contains(name)) better(DataType::tag);
+      TRY(const Schema* schema, schema_of(source.from));
+      if (const auto field = schema->fields.find(name); field != schema->fields.end()) better(field->second);
+      else if (schema->tags.contains(name)) better(DataType::tag);
       continue;
     }
     if (const ExprPtr expr = field_called(*source.plan, name)) {
@@ -150,13 +150,13 @@ bool open_dimension(const Plan& plan) {
 
 }  // namespace
 
-Result<> resolve(Plan& plan, const ShapeOf& shape_of) {
+Result<> resolve(Plan& plan, const SchemaOf& schema_of) {
   for (PlanSource& source : plan.sources)
-    if (source.plan) DO(resolve(*source.plan, shape_of));
+    if (source.plan) DO(resolve(*source.plan, schema_of));
   Result<> status;
   const auto typed = [&](const ExprPtr& name) -> ExprPtr {
     if (name->type != DataType::unknown && name->type != DataType::any_field) return name;
-    auto type = type_in(plan.sources, name->text, shape_of);
+    auto type = type_in(plan.sources, name->text, schema_of);
     if (!type) {
       if (status) status = std::unexpected(std::move(type).error());
       return name;
@@ -179,9 +179,9 @@ Result<> resolve(Plan& plan, const ShapeOf& shape_of) {
         if (less(known, type)) known = type;
       };
       if (!source.plan) {
-        TRY(const Shape* shape, shape_of(source.from));
-        for (const auto& [name, type] : shape->fields) better(name, type);
-        tags.insert(shape->tags.begin(), shape->tags.end());
+        TRY(const Schema* schema, schema_of(source.from));
+        for (const auto& [name, type] : schema->fields) better(name, type);
+        tags.insert(schema->tags.begin(), schema->tags.end());
         continue;
       }
       for (const Field& field : source.plan->fields) {

@@ -164,7 +164,7 @@ class Select {
     std::map<std::string, std::set<std::vector<std::string>>> sets;  // of each measurement, for SLIMIT
     std::vector<std::pair<const Series*, std::pair<std::vector<std::string>, ExprPtr>>> kept;
     for (const Series& series : source->series) {
-      const Filter filter = filter_for(plan_.condition, series, source->shape);
+      const Filter filter = filter_for(plan_.condition, series, source->schema);
       if (filter.never) continue;
       std::vector<std::string> values;
       for (const std::string& tag : level_.tags) values.emplace_back(series.tag(tag));

@@ -105,11 +105,11 @@ Result<> Execution::select(const SelectStatement& statement) {
   TRY(const PlanPtr plan, compile(ready, needs_.now));
   Run run{stored_, strings_, needs_.now, names_read(*plan),
           [this](const Source& source) { return measurements(source); }};
-  const ShapeOf shape_of = [&](const Source& source) -> Result<const Shape*> {
+  const SchemaOf schema_of = [&](const Source& source) -> Result<const Schema*> {
     TRY(const StoredSource* found, stored_.source(source, measurements(source), run.names));
-    return &found->shape;
+    return &found->schema;
   };
-  DO(resolve(*plan, shape_of));
+  DO(resolve(*plan, schema_of));
   const std::vector<std::string> columns = plan->columns();
   bool more = true;
   DO(run_select(run, *plan, [&](Table&& table) {
@@ -217,7 +217,8 @@ Result<> Execution::erase_where(const Statement& statement, const std::vector<So
         .database = needs_.request.database, .policy = {}, .name = name, .pattern = nullptr, .subquery = nullptr};
     TRY(const StoredSource* found, stored_.source(source, {name}, std::nullopt));
     for (const Tag& tag : selector.tags)
-      if (found->shape.fields.contains(tag.key)) return trouble("fields not supported in WHERE clause during deletion");
+      if (found->schema.fields.contains(tag.key))
+        return trouble("fields not supported in WHERE clause during deletion");
   }
   store::TimeRange range;
   if (condition.time.min) range.from = Time{*condition.time.min};

@@ -133,12 +133,12 @@ Result<std::map<std::string, std::vector<const Series*>>> Execution::meant(const
     TRY(const StoredSource* stored, stored_.source(source, {name}, std::nullopt));
     std::vector<const Series*> kept;
     for (const Series& series : stored->series)
-      if (const Filter filter = filter_for(condition.expr, series, stored->shape); !filter.never && !filter.expr)
+      if (const Filter filter = filter_for(condition.expr, series, stored->schema); !filter.never && !filter.expr)
         kept.push_back(&series);
     if (bounded && !kept.empty()) {
       // Only those with a reading in that time.
       Stored::Wanted wanted{.source = source, .series = kept};
-      for (const auto& [field, type] : stored->shape.fields) wanted.fields.insert(field);
+      for (const auto& [field, type] : stored->schema.fields) wanted.fields.insert(field);
       wanted.from = condition.time.min.value_or(kMinTime);
       wanted.to = condition.time.max.value_or(kMaxTime);
       wanted.limit = 1;

@@ -78,12 +78,12 @@ Result<const StoredSource*> Stored::source(const Source& source, const std::vect
       std::string place = key_of(one);
       Series& into = sorted.try_emplace(std::move(place), std::move(one)).first->second;
       into.fields.emplace(info->field, info);
-      DataType& type = made->shape.fields.try_emplace(info->field, DataType::unknown).first->second;
+      DataType& type = made->schema.fields.try_emplace(info->field, DataType::unknown).first->second;
       if (less(type, data_type(info->type))) type = data_type(info->type);
     }
     made->series.reserve(sorted.size());
     for (auto& [place, one] : sorted) {
-      for (const Tag& tag : one.tags) made->shape.tags.insert(tag.key);
+      for (const Tag& tag : one.tags) made->schema.tags.insert(tag.key);
       made->series.push_back(std::move(one));
     }
   }
@@ -196,9 +196,9 @@ const Filter kAlways{false, nullptr};
 
 Filter of_bool(bool holds) { return holds ? kAlways : kNever; }
 
-bool is_field(const Expr& name, const Shape& shape) {
+bool is_field(const Expr& name, const Schema& schema) {
   if (name.text == "_name" || name.text == "_tagKey" || name.type == DataType::tag) return false;
-  if (name.type == DataType::unknown) return shape.fields.contains(name.text);
+  if (name.type == DataType::unknown) return schema.fields.contains(name.text);
   return true;
 }
 
@@ -221,10 +221,10 @@ Filter of_tag(const ExprPtr& expr, const Expr& tag, const Expr& with, const Seri
 
 }  // namespace
 
-Filter filter_for(const ExprPtr& condition, const Series& series, const Shape& shape) {
+Filter filter_for(const ExprPtr& condition, const Series& series, const Schema& schema) {
   if (!condition) return kAlways;
   switch (condition->kind) {
-    case Kind::paren: return filter_for(condition->args[0], series, shape);
+    case Kind::paren: return filter_for(condition->args[0], series, schema);
     case Kind::boolean: return of_bool(condition->integer != 0);
     case Kind::binary: break;
     default: return kNever;
@@ -232,8 +232,8 @@ Filter filter_for(const ExprPtr& condition, const Series& series, const Shape& s
   const ExprPtr& a = condition->args[0];
   const ExprPtr& b = condition->args[1];
   if (condition->op == Token::and_ || condition->op == Token::or_) {
-    const Filter left = filter_for(a, series, shape);
-    const Filter right = filter_for(b, series, shape);
+    const Filter left = filter_for(a, series, schema);
+    const Filter right = filter_for(b, series, schema);
     if (condition->op == Token::and_) {
       if (left.never || right.never) return kNever;
       if (!left.expr) return right;
@@ -250,8 +250,8 @@ Filter filter_for(const ExprPtr& condition, const Series& series, const Shape& s
   if (!left_name && !b->is(Kind::variable)) return {false, condition};
   const Expr& name = left_name ? *a : *b;
   const Expr& with = left_name ? *b : *a;
-  if (is_field(name, shape)) return {false, condition};
-  if (with.is(Kind::variable) && is_field(with, shape)) return {false, condition};
+  if (is_field(name, schema)) return {false, condition};
+  if (with.is(Kind::variable) && is_field(with, schema)) return {false, condition};
   return of_tag(condition, name, with, series);
 }
 

@@ -28,7 +28,7 @@ struct Series {
 /// All series of one source, in InfluxDB's order, and what they have in common.
 struct StoredSource {
   std::vector<Series> series;
-  Shape shape;
+  Schema schema;
 };
 
 DataType data_type(ValueType type);
@@ -91,6 +91,6 @@ struct Filter {
   bool never = false;
   ExprPtr expr;
 };
-Filter filter_for(const ExprPtr& condition, const Series& series, const Shape& shape);
+Filter filter_for(const ExprPtr& condition, const Series& series, const Schema& schema);
 
 }  // namespace flux::query::influxql
