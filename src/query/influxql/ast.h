@@ -92,6 +92,8 @@ struct Source {
   std::string name;
   PatternPtr pattern;  ///< instead of a name
   SelectPtr subquery;  ///< instead of all of these
+  /// Tags that every series that can matter has, with these values: what the store can look up.
+  std::vector<std::pair<std::string, std::string>> only;
 };
 
 struct Field {

@@ -71,6 +71,9 @@ Result<> resolve(Plan& plan, const SchemaOf& schema_of);
 /// The names of variables in what a plan reads from stored series (fields or tags); nothing: all of them.
 std::optional<std::set<std::string>> names_read(const Plan& plan);
 
+/// Notes, where a plan reads stored series, the tags that its condition demands. `is_field` says what is none of them.
+void note_tags(Plan& plan, const std::function<bool(const Source&, const std::string& name)>& is_field);
+
 /// The type that an expression has, its variables being typed.
 Result<DataType> type_of(const Expr& expr);
 bool is_selector(const Expr& call);

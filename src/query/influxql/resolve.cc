@@ -221,6 +221,31 @@ Result<> resolve(Plan& plan, const SchemaOf& schema_of) {
   return {};
 }
 
+void note_tags(Plan& plan, const std::function<bool(const Source&, const std::string& name)>& is_field) {
+  for (PlanSource& source : plan.sources) {
+    if (source.plan) {
+      note_tags(*source.plan, is_field);
+      continue;
+    }
+    const std::function<void(const ExprPtr&)> demand = [&](const ExprPtr& expr) {
+      if (!expr) return;
+      if (expr->is(Kind::paren)) return demand(expr->args[0]);
+      if (!expr->is(Kind::binary)) return;
+      if (expr->op == Token::and_) {
+        demand(expr->args[0]);
+        demand(expr->args[1]);
+        return;
+      }
+      const ExprPtr& name = expr->args[0];
+      const ExprPtr& value = expr->args[1];
+      if (expr->op != Token::eq || !name->is(Kind::variable) || !value->is(Kind::string) || value->text.empty()) return;
+      if (name->text == "_name" || (name->type != DataType::unknown && name->type != DataType::tag)) return;
+      if (!is_field(source.from, name->text)) source.from.only.emplace_back(name->text, value->text);
+    };
+    demand(plan.condition);
+  }
+}
+
 std::optional<std::set<std::string>> names_read(const Plan& plan) {
   std::set<std::string> names;
   bool all = false;

@@ -103,8 +103,15 @@ Result<> Execution::select(const SelectStatement& statement) {
   if (statement.target) return trouble("SELECT ... INTO is not supported: write the points with /write");
   TRY(const SelectStatement ready, placed(statement));
   TRY(const PlanPtr plan, compile(ready, needs_.now));
-  Run run{stored_, strings_, needs_.now, names_read(*plan),
-          [this](const Source& source) { return measurements(source); }};
+  const auto names = names_read(*plan);
+  // Wildcards and limits of series are about all series of a measurement.
+  if (names)
+    note_tags(*plan, [this](const Source& source, const std::string& name) {
+      const auto database = needs_.databases.find(needs_.request.tenant, source.database);
+      // What comes as JSON is typed by the registry of devices, not by the database.
+      return !database || source.database == "default" || database->has_field(name);
+    });
+  Run run{stored_, strings_, needs_.now, names, [this](const Source& source) { return measurements(source); }};
   const SchemaOf schema_of = [&](const Source& source) -> Result<const Schema*> {
     TRY(const StoredSource* found, stored_.source(source, measurements(source), run.names));
     return &found->schema;

@@ -54,6 +54,7 @@ Result<const StoredSource*> Stored::source(const Source& source, const std::vect
   for (const std::string& name : measurements) key += '\0' + name;
   if (names)
     for (const std::string& name : *names) key += '\1' + name;
+  for (const auto& [name, value] : source.only) key += '\2' + name + '\2' + value;
   auto& kept = sources_[key];
   if (kept) return kept.get();
   auto made = std::make_unique<StoredSource>();
@@ -66,6 +67,7 @@ Result<const StoredSource*> Stored::source(const Source& source, const std::vect
                                    .fields = {},
                                    .tags = {}};
     if (names) selector.fields.assign(names->begin(), names->end());
+    for (const auto& [name, value] : source.only) selector.tags.push_back({name, value});
     const std::size_t most = access_.limits.max_series;
     TRY(const auto infos, access_.store.list(selector, most + 1));
     if (infos.size() > most)
