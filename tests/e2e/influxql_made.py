@@ -57,8 +57,23 @@ def expression(chance: random.Random, leaf: str) -> str:
     return f"{chance.choice(MATH)}({leaf})"
 
 
+def made_nested(chance: random.Random, name: str) -> str:
+    """A function over what another one gives for each window and tag. The range is the inner query's: with one outside
+    InfluxDB loses windows that begin before it."""
+    tag = chance.choice(TAGS[name])
+    inner = f"SELECT {aggregate(chance, name)} AS x FROM {name}{where(chance, name, True)} GROUP BY time({chance.choice(WIDTHS[name])}), {tag} fill(none)"
+    # A stddev of one reading is no number, and where InfluxDB sorts those it does so by chance.
+    function = chance.choice(["count", "mean", "sum", "spread"] + ([] if "stddev" in inner else ["min", "max", "median", "stddev"]))
+    by = chance.choice(["", f" GROUP BY {tag}", f" GROUP BY {tag}"])
+    condition = chance.choice(["", "", f" WHERE x > {chance.choice([0, 20.5])}", f" WHERE {tag} = 'a1'"])
+    # Which of equal values min and max are told to have picked follows from the order of series.
+    return f"SELECT {function}(x), count(x) FROM ({inner}){condition}{by}"
+
+
 def made_query(chance: random.Random) -> str:
     name = chance.choice(list(NUMBERS))
+    if chance.random() < 0.15:
+        return made_nested(chance, name)
     windowed = chance.random() < 0.6
     order = " ORDER BY time DESC" if chance.random() < 0.25 else ""
     limit = f" LIMIT {chance.randrange(1, 9)}" if chance.random() < 0.3 else ""

@@ -33,6 +33,13 @@ struct Order {
       default: return a < b;
     }
   }
+  /// The same for sorting, where what is no number (a stddev of one) comes last.
+  [[nodiscard]] bool before(Cell a, Cell b) const {
+    if (type != DataType::float64) return less(a, b);
+    if (std::isnan(as_float64(a)) || std::isnan(as_float64(b)))
+      return !std::isnan(as_float64(a)) && std::isnan(as_float64(b));
+    return as_float64(a) < as_float64(b);
+  }
   [[nodiscard]] bool equal(Cell a, Cell b) const {
     return type == DataType::float64 ? as_float64(a) == as_float64(b) : a == b;
   }
@@ -121,6 +128,7 @@ class Reducer {
     Cell low = cell(rows[0]);
     Cell high = low;
     for (const std::size_t row : rows) {
+      if (order_.type == DataType::float64 && std::isnan(number(row))) return cell(row);
       if (order_.less(cell(row), low)) low = cell(row);
       if (order_.less(high, cell(row))) high = cell(row);
     }
@@ -142,7 +150,7 @@ class Reducer {
     return std::sqrt(variance / (count - 1));
   }
   void by_value(Rows& rows) const {
-    std::ranges::stable_sort(rows, [&](std::size_t a, std::size_t b) { return order_.less(cell(a), cell(b)); });
+    std::ranges::stable_sort(rows, [&](std::size_t a, std::size_t b) { return order_.before(cell(a), cell(b)); });
   }
   [[nodiscard]] double median(Rows& rows) const {
     by_value(rows);
@@ -202,7 +210,7 @@ class Reducer {
     }
     std::ranges::stable_sort(kept, [&](std::size_t a, std::size_t b) {
       if (in_.times[a] != in_.times[b]) return in_.times[a] < in_.times[b];
-      return order_.less(cell(a), cell(b));
+      return order_.before(cell(a), cell(b));
     });
     for (const std::size_t row : kept) DO(pick(row));
     return {};
@@ -235,8 +243,8 @@ class Reducer {
     const bool largest = name_ == "top";
     const auto wanted = static_cast<std::size_t>(call_.args.back()->integer);
     const auto better = [&](std::size_t a, std::size_t b) {
-      if (!order_.equal(cell(a), cell(b)))
-        return largest ? order_.less(cell(b), cell(a)) : order_.less(cell(a), cell(b));
+      if (order_.before(cell(a), cell(b))) return !largest;
+      if (order_.before(cell(b), cell(a))) return largest;
       return in_.times[a] < in_.times[b];
     };
     if (call_.args.size() > 2) {

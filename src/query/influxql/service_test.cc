@@ -119,6 +119,17 @@ TEST_F(InfluxqlService, FieldsOfAnotherTypeElsewhereAreCastOrMissing) {
             (Lines{"one{} time x", "1000000000 1.500000", "two{} time x", "2000000000 7.000000"}));
 }
 
+TEST_F(InfluxqlService, WhatIsNoNumberIsSortedLast) {
+  // A stddev of one reading is none; sorting must have an order for it all the same.
+  for (int i = 0; i < 90; ++i)
+    if (i % 30 < 20 || i % 3 == 0) add("h" + std::to_string(i / 30), i % 30 < 20 ? i : i * 100, i);
+  add("x", 1, 1);
+  const Lines found = ask("SELECT bottom(x, 2) FROM (SELECT stddev(v) AS x FROM m GROUP BY host)");
+  ASSERT_EQ(found.size(), 3U);
+  EXPECT_EQ(found[1].find("nan"), std::string::npos) << found[1];
+  EXPECT_EQ(found[2].find("nan"), std::string::npos) << found[2];
+}
+
 TEST_F(InfluxqlService, NobodyReadsWithoutLeave) {
   add("a", 1, 1);
   testing::TextAnswer answer;
