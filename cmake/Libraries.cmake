@@ -17,6 +17,8 @@ flux_pkg(openssl openssl)
 flux_pkg(sqlite sqlite3)
 flux_pkg(yaml yaml-cpp)
 find_library(FLUX_WSLAY wslay REQUIRED)
+# Its .pc file asks for -pthread, which the precompiled headers are not made with.
+find_library(FLUX_RE2 re2 REQUIRED)
 flux_pkg(zlib zlib)
 flux_pkg(brotlienc libbrotlienc)
 flux_pkg(curl libcurl)

@@ -30,6 +30,7 @@
 #include "process/folder_checkpoints.h"
 #include "process/service.h"
 #include "query/executor.h"
+#include "query/influxql/service.h"
 #include "query/registry_catalog.h"
 #include "registry/databases.h"
 #include "registry/embedded.h"
@@ -223,6 +224,7 @@ void Node::Impl::compose() {
   catalog = std::make_unique<query::RegistryCatalog>(directory);
   const store::QueryLimits limits{.max_series = settings.query.max_series, .max_points = settings.query.max_points};
   auto executor = std::make_shared<const query::Executor>(*store, *catalog, limits);
+  auto influxql = std::make_shared<const query::influxql::Service>(*store, *databases, limits);
   edge = std::make_unique<EdgeService>(
       EdgeService::Parts{
           shards, *registry, directory, *credentials, authenticator(), *bus,
@@ -234,14 +236,23 @@ void Node::Impl::compose() {
   operations = std::make_unique<gateway::Operations>(
       gateway::Operations::Services{health, metrics, *accounts, settings.auth.mode, settings.metrics.token});
   gateway = std::make_unique<gateway::Gateway>(
-      gateway::Gateway::Services{*registry, *databases, *accounts, *credentials, *commands, *bus, *store,
-                                 std::move(executor), *hub, workers, query_workers, health, edge.get(),
-                                 [this] { return status(); },
-                                 [this] { return ingest->mqtt_address().value_or(net::Address{}).port; },
-                                 [this](TenantId tenant, std::string name) {
-                                   wire::control::EraseReadings erase{.tenant = tenant, .database = std::move(name)};
-                                   return process::publish_erase(*bus, std::move(erase));
-                                 }},
+      gateway::Gateway::Services{
+          *registry, *databases, *accounts, *credentials, *commands, *bus, *store, std::move(executor),
+          std::move(influxql), authenticator(), *hub, workers, query_workers, health, edge.get(),
+          [this] { return status(); }, [this] { return ingest->mqtt_address().value_or(net::Address{}).port; },
+          [this](store::SeriesSelector selector, store::TimeRange range) {
+            wire::control::EraseReadings erase{.tenant = selector.tenant,
+                                               .database = std::move(selector.database),
+                                               .retention_policy = std::move(selector.retention_policy),
+                                               .measurements = std::move(selector.measurements),
+                                               .devices = std::move(selector.devices),
+                                               .fields = std::move(selector.fields),
+                                               .tags = std::move(selector.tags),
+                                               .from = range.from,
+                                               .to = range.to};
+            return process::publish_erase(*bus, std::move(erase));
+          },
+          settings.query.ingest_keys_read},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
   operations->mount(router);
   if (roles.has(RoleId::ingest))

@@ -11,12 +11,21 @@ Gateway::Gateway(const Services& s, auth::Mode mode, QueryRunOptions query_optio
       mode_(mode),
       auth_(s.accounts, mode),
       registry_(s.registry, s.store, s.workers),
-      databases_(s.databases, s.erase_database),
+      databases_(s.databases,
+                 [erase = s.erase](TenantId tenant, std::string name) {
+                   return erase(store::SeriesSelector{.tenant = tenant, .database = std::move(name)}, {});
+                 }),
       credentials_(s.credentials, s.registry, s.mqtt_port),
       commands_(s.commands),
       query_(s.executor, s.bus, s.query_workers, query_options),
       system_(s.health, s.workers, s.status, s.demo),
-      live_(s.hub, s.accounts) {}
+      live_(s.hub, s.accounts),
+      influx_({s.influxql,
+               s.databases,
+               s.erase,
+               s.query_workers,
+               query_options,
+               {s.accounts, s.devices, mode, s.ingest_keys_read}}) {}
 
 void Gateway::mount(net::Router& router) {
   const net::Middleware documented = documented_parameters();
@@ -35,6 +44,7 @@ void Gateway::mount(net::Router& router) {
   query_.mount(api);
   system_.mount(open, api);
   live_.mount(api);
+  influx_.mount(router.group());
   mount_web_app(router.group());
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "gateway/influx/query_endpoint.h"
 #include "gateway/live/live_routes.h"
 #include "gateway/rest/auth_routes.h"
 #include "gateway/rest/command_routes.h"
@@ -28,6 +29,8 @@ class Gateway {
     bus::Bus& bus;
     const store::TimeSeriesStore& store;
     std::shared_ptr<const query::Executor> executor;
+    std::shared_ptr<const query::influxql::Service> influxql;
+    const auth::DeviceAuthenticator& devices;
     stream::Hub& hub;
     runtime::Workers& workers;        ///< short look-ups
     runtime::Workers& query_workers;  ///< queries
@@ -35,7 +38,8 @@ class Gateway {
     DemoControl* demo = nullptr;
     std::function<SystemStatus()> status;
     std::function<std::uint16_t()> mqtt_port;
-    DatabaseRoutes::Erase erase_database;
+    influx::QueryEndpoint::Erase erase;
+    bool ingest_keys_read = false;  ///< by InfluxQL
   };
   /// All that `services` refers to outlives the gateway.
   Gateway(const Services& services, auth::Mode mode, QueryRunOptions query_options);
@@ -53,6 +57,7 @@ class Gateway {
   QueryRoutes query_;
   SystemRoutes system_;
   LiveRoutes live_;
+  influx::QueryEndpoint influx_;
 };
 
 }  // namespace flux::gateway

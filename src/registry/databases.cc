@@ -119,6 +119,11 @@ std::vector<DatabaseField> DatabaseEntry::fields() const {
   return all;
 }
 
+bool DatabaseEntry::has_field(std::string_view name) const {
+  const std::shared_lock lock(mutex_);
+  return std::ranges::any_of(types_, [&](const auto& measurement) { return measurement.second.contains(name); });
+}
+
 Databases::Databases() {
   put(std::make_shared<DatabaseEntry>(kDefaultTenant, settings_of({.name = std::string(kDefaultDatabase)})));
 }

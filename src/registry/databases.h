@@ -74,6 +74,8 @@ class DatabaseEntry {
   [[nodiscard]] bool unsaved() const { return unsaved_count_.load(std::memory_order_acquire) != 0; }
   /// By measurement, then name.
   [[nodiscard]] std::vector<DatabaseField> fields() const;
+  /// Of any measurement.
+  [[nodiscard]] bool has_field(std::string_view name) const;
 
  private:
   friend class Databases;
