@@ -65,6 +65,11 @@ void ConnectionSet::count_out(const Address& /*peer*/) {
   for (const auto& waiter : waiting) waiter.resolve({});
 }
 
+void ConnectionSet::move_in(ConnectionHome& /*target*/, UniqueFd /*fd*/, const Address& /*peer*/,
+                            std::vector<std::byte> /*begun*/) {
+  check_failed("only connections of a server move", __FILE__, __LINE__, {});
+}
+
 namespace {
 
 /// Resolves when the last task that holds it has run, or has been dropped because its shard has ended.

@@ -26,6 +26,7 @@ enum class CloseReason : std::uint8_t {
   write_timeout,  ///< the peer took none of our bytes for `write_timeout`
   overflow,       ///< unconsumed input passed `max_unconsumed`
   aborted,        ///< abort(), or the server stopped
+  moved,          ///< move_to(): the socket lives on elsewhere
   error,          ///< the operating system reported an error
 };
 std::string_view to_string(CloseReason reason);
@@ -134,6 +135,11 @@ class TcpConnection {
   /// Ends now and drops what is buffered. `on_closed` comes in a later call. The peer sees a reset.
   void abort(CloseReason reason = CloseReason::aborted);
   [[nodiscard]] bool closing() const;
+
+  /// Hands the socket to another shard of the server, together with all that `on_data` has not consumed: there the
+  /// factory makes a new handler, which is shown those bytes first. This handler's last call is `on_closed(moved)`. For
+  /// connections of a `TcpServer` that have written nothing yet, from within `on_data`.
+  void move_to(runtime::Shard& shard);
 
   /// 0 switches it off. Counted from the last byte read.
   void set_idle_timeout(Duration timeout);

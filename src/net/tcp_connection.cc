@@ -82,6 +82,7 @@ std::string_view to_string(CloseReason reason) {
     case CloseReason::write_timeout: return "write_timeout";
     case CloseReason::overflow: return "overflow";
     case CloseReason::aborted: return "aborted";
+    case CloseReason::moved: return "moved";
     case CloseReason::error: return "error";
   }
   return "error";
@@ -114,13 +115,19 @@ TcpConnection::Impl::~Impl() {
   home_.shard.cancel_turn_end(*this);
 }
 
-void TcpConnection::Impl::start(std::shared_ptr<TcpHandler> handler) {
+void TcpConnection::Impl::start(std::shared_ptr<TcpHandler> handler, std::vector<std::byte> begun) {
   handler_ = std::move(handler);
+  unconsumed_ = std::move(begun);
+  unconsumed_size_ = unconsumed_.size();
   if (!watch_.add(home_.shard, fd_.get(), runtime::kFdRead, *this)) {
     end(CloseReason::error);
     return;
   }
   handler_->on_open(*this);
+  if (unconsumed_size_ > 0) {
+    show_again_ = true;
+    queue_turn_end();
+  }
   update_interest();
 }
 
@@ -181,7 +188,7 @@ void TcpConnection::Impl::discard_some() {
 void TcpConnection::Impl::show(std::span<const std::byte> data) {
   const std::size_t used = handler_->on_data(*this, data);
   CHECK(used <= data.size());
-  if (ended_ || used == data.size()) return;
+  if ((ended_ && moving_to_ == nullptr) || used == data.size()) return;
   const auto rest = data.subspan(used);
   if (unconsumed_.size() < rest.size()) unconsumed_.resize(std::max(rest.size(), std::size_t{4096}));
   std::memcpy(unconsumed_.data(), rest.data(), rest.size());
@@ -191,7 +198,7 @@ void TcpConnection::Impl::show(std::span<const std::byte> data) {
 
 void TcpConnection::Impl::hold_unconsumed() {
   const TcpOptions& options = home_.set.options();
-  if (!options.unconsumed) return;
+  if (!options.unconsumed || moving_to_ != nullptr) return;
   if (unconsumed_size_ == 0 || unconsumed_.size() <= kFreeUnconsumedBytes) return unconsumed_share_.give_back();
   const Holder holder = holder_of(peer_, options.limit_loopback);
   if (unconsumed_share_.raise(options.unconsumed, unconsumed_.size(), holder)) return;
@@ -300,15 +307,21 @@ void TcpConnection::Impl::finish(CloseReason reason) {
     const linger reset{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   }
-  fd_.reset();
+  const bool moves = moving_to_ != nullptr && reason == CloseReason::moved;
+  if (moving_to_ != nullptr && !moves) moving_to_->open.fetch_sub(1, std::memory_order_relaxed);  // the server stops
+  if (!moves) fd_.reset();
   if (handler_) handler_->on_closed(*this, reason);
   home_.stats.connections_closed.add();
   home_.unlink(*this);
   home_.open.fetch_sub(1, std::memory_order_relaxed);
   auto& set = home_.set;
   const Address peer = peer_;
+  if (moves) {
+    unconsumed_.resize(unconsumed_size_);
+    set.move_in(*moving_to_, std::move(fd_), peer, std::move(unconsumed_));
+  }
   delete this;
-  set.count_out(peer);
+  if (!moves) set.count_out(peer);
 }
 
 void TcpConnection::Impl::update_interest() {
@@ -419,6 +432,15 @@ void TcpConnection::close() {
 }
 
 void TcpConnection::abort(CloseReason reason) { static_cast<Impl*>(this)->end(reason); }
+
+void TcpConnection::move_to(runtime::Shard& shard) {
+  auto& self = *static_cast<Impl*>(this);
+  if (self.ended_ || self.closing_) return;
+  CHECK(self.output_.empty());
+  self.moving_to_ = &self.home_.set.home(shard.index());
+  self.moving_to_->open.fetch_add(1, std::memory_order_relaxed);
+  self.end(CloseReason::moved);
+}
 
 bool TcpConnection::closing() const {
   const auto& self = *static_cast<const Impl*>(this);

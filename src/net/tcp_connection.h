@@ -69,6 +69,8 @@ class ConnectionSet : public std::enable_shared_from_this<ConnectionSet> {
   /// Counted from the accept to the end of the connection.
   void count_in() { total_.fetch_add(1, std::memory_order_relaxed); }
   virtual void count_out(const Address& peer);
+  /// A connection of one shard goes on at another; its number in `target.open` is taken already.
+  virtual void move_in(ConnectionHome& target, UniqueFd fd, const Address& peer, std::vector<std::byte> begun);
 
   /// Aborts all connections on all shards and waits (see TcpServer::stop).
   void stop();
@@ -99,8 +101,9 @@ class TcpConnection::Impl final : public TcpConnection, runtime::FdWatchOwner, r
   Impl(ConnectionHome& home, UniqueFd fd, const Address& peer, const Address& local);
   ~Impl();
 
-  /// Begins to read. Afterwards the connection deletes itself when it has ended.
-  void start(std::shared_ptr<TcpHandler> handler);
+  /// Begins to read, with what was `begun` on another shard in front. Afterwards the connection deletes itself when it
+  /// has ended.
+  void start(std::shared_ptr<TcpHandler> handler, std::vector<std::byte> begun = {});
   void check_times(Duration now);
   void drain();
   /// Ends and deletes at once: only where no call of this connection is on the stack.
@@ -129,6 +132,7 @@ class TcpConnection::Impl final : public TcpConnection, runtime::FdWatchOwner, r
   [[nodiscard]] bool reading() const { return !paused_ && !choked_ && !closing_ && !peer_finished_; }
 
   ConnectionHome& home_;
+  ConnectionHome* moving_to_ = nullptr;
   UniqueFd fd_;
   std::unique_ptr<Transport> transport_;
   std::shared_ptr<TcpHandler> handler_;

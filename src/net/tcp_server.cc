@@ -73,7 +73,8 @@ struct TcpServer::Impl final : ConnectionSet {
   Result<> listen(std::string_view host, std::uint16_t port);
   void accept_from(Listener& listener);
   void admit(UniqueFd fd, const Address& peer);
-  void adopt(ConnectionHome& home, UniqueFd fd, const Address& peer);
+  void adopt(ConnectionHome& home, UniqueFd fd, const Address& peer, std::vector<std::byte> begun = {});
+  void move_in(ConnectionHome& target, UniqueFd fd, const Address& peer, std::vector<std::byte> begun) override;
   std::optional<Refusal> reason_to_refuse(const Address& peer);
   void refuse(UniqueFd fd, Refusal why);
   void count_out(const Address& peer) override;
@@ -177,7 +178,13 @@ void TcpServer::Impl::admit(UniqueFd fd, const Address& peer) {
   target.shard.post(std::move(hand_over));
 }
 
-void TcpServer::Impl::adopt(ConnectionHome& target, UniqueFd fd, const Address& peer) {
+void TcpServer::Impl::move_in(ConnectionHome& target, UniqueFd fd, const Address& peer, std::vector<std::byte> begun) {
+  auto hand_over = [self = shared_from_this(), this, &target, peer, owned = std::move(fd),
+                    begun = std::move(begun)]() mutable { adopt(target, std::move(owned), peer, std::move(begun)); };
+  target.shard.post(std::move(hand_over));
+}
+
+void TcpServer::Impl::adopt(ConnectionHome& target, UniqueFd fd, const Address& peer, std::vector<std::byte> begun) {
   if (draining()) {
     target.open.fetch_sub(1, std::memory_order_relaxed);
     count_out(peer);
@@ -185,7 +192,7 @@ void TcpServer::Impl::adopt(ConnectionHome& target, UniqueFd fd, const Address& 
   }
   const Address local = local_address(fd.get());
   auto* const connection = new TcpConnection::Impl(target, std::move(fd), peer, local);
-  connection->start(factory(*connection));
+  connection->start(factory(*connection), std::move(begun));
 }
 
 void TcpServer::Impl::count_out(const Address& peer) {

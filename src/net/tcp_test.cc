@@ -424,5 +424,57 @@ TEST(OutputQueueTest, GathersSmallWritesAndRefersToLargeOnes) {
   EXPECT_EQ(shared.use_count(), 1);
 }
 
+/// Answers each line with the shard it was read on; `go N` is not consumed but taken to shard N, where it is `go` done.
+struct Traveller final : Echo {
+  explicit Traveller(Shards& shards) : shards_(shards) {}
+  std::size_t on_data(TcpConnection& connection, std::span<const std::byte> data) override {
+    const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
+    std::size_t used = 0;
+    for (auto end = text.find('\n'); end != std::string_view::npos; end = text.find('\n', used)) {
+      const auto line = text.substr(used, end - used);
+      if (line.starts_with("go ")) {
+        const auto to = static_cast<std::size_t>(line[3] - '0');
+        if (to != connection.shard().index()) {
+          connection.move_to(shards_[to]);
+          return used;
+        }
+      }
+      used = end + 1;
+      connection.write(std::to_string(connection.shard().index()) + "\n");
+    }
+    return used;
+  }
+  Shards& shards_;
+};
+
+TEST(TcpMoveTest, a_connection_goes_on_at_another_shard_with_what_it_has_sent) {
+  Shards shards(3);
+  shards.start();
+  std::mutex mutex;
+  std::vector<std::shared_ptr<Traveller>> made;
+  TcpServer server(shards, {}, [&](TcpConnection&) {
+    const std::lock_guard lock(mutex);
+    return made.emplace_back(std::make_shared<Traveller>(shards));
+  });
+  ASSERT_TRUE(server.listen("127.0.0.1", 0));
+  for (char to = '0'; to < '3'; ++to) {
+    TestClient client(server.address());
+    // What follows the line in the same read, and what comes later, is read over there.
+    ASSERT_TRUE(client.send(std::string("go ") + to + "\nx\nhal"));
+    const std::string there = std::string(1, to) + "\n";
+    EXPECT_EQ(client.receive(4), there + there);
+    ASSERT_TRUE(client.send("f\n"));
+    EXPECT_EQ(client.receive(2), there);
+  }
+  EXPECT_TRUE(eventually([&] { return server.connections() == 0; }));
+  server.stop();
+  std::size_t moved = 0;
+  for (const auto& one : made) moved += one->reason == CloseReason::moved ? 1 : 0;
+  EXPECT_EQ(moved, made.size() - 3);
+  EXPECT_GE(moved, 1u);
+  shards.stop();
+  shards.join();
+}
+
 }  // namespace
 }  // namespace flux::net
