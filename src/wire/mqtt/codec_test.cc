@@ -102,6 +102,76 @@ TEST(MqttCodec, reads_a_connect_of_3_1_1) {
   EXPECT_EQ(recode(bytes, Version::v3_1_1), bytes);
 }
 
+TEST(MqttCodec, reads_a_connect_of_3_1) {
+  // MQIsdp, version 3, clean session, keep alive 60, client `c`.
+  const std::string bytes = from_hex("10 0f 00 06 4d 51 49 73 64 70 03 02 00 3c 00 01 63");
+  Properties properties;
+  Properties will;
+  EXPECT_EQ(peek_version(frame_of(bytes)), Version::v3_1);
+  const auto connect = decode_connect(frame_of(bytes), properties, will);
+  ASSERT_TRUE(connect) << connect.error().message;
+  EXPECT_EQ(connect->version, Version::v3_1);
+  EXPECT_EQ(connect->client_id, "c");
+  EXPECT_EQ(recode(bytes, Version::v3_1), bytes);
+  EXPECT_EQ(recode(from_hex("10 0e 00 06 4d 51 49 73 64 70 03 02 00 3c 00 00"), Version::v3_1),
+            "CONNECT: MQTT 3.1 needs a client identifier");
+  EXPECT_EQ(recode(from_hex("10 0f 00 06 4d 51 49 73 64 70 04 02 00 3c 00 01 63"), Version::v3_1),
+            "CONNECT: protocol version 4: expected 3 (MQTT 3.1)");
+}
+
+TEST(MqttCodec, passes_a_publish_on_as_it_came) {
+  Properties came;
+  came.payload_format = 1;
+  came.message_expiry = 9;  // counted down, not passed on
+  came.content_type = "text/plain";
+  came.response_topic = "r";
+  came.correlation_data = as_bytes("xyz");
+  came.topic_alias = 3;  // of one connection
+  came.user = {{"b", "1"}, {"a", "2"}, {"b", "3"}};
+  std::string passed_on;
+  encode_passed_on(came, passed_on);
+  const std::uint32_t ids[] = {1, 200, 2'097'152};
+  const std::string payload(300, 'p');
+  for (const Version version : {Version::v3_1_1, Version::v5}) {
+    for (std::uint8_t qos = 0; qos <= 2; ++qos) {
+      const Forward forward{.dup = qos > 0,
+                            .qos = qos,
+                            .retain = true,
+                            .topic = "a/b",
+                            .packet_id = static_cast<std::uint16_t>(qos > 0 ? 77 : 0),
+                            .passed_on = passed_on,
+                            .message_expiry = 5,
+                            .topic_alias = 7,
+                            .subscription_ids = ids,
+                            .payload = payload};
+      Properties expected = came;
+      expected.message_expiry = 5;
+      expected.topic_alias = 7;
+      expected.subscription_ids.assign(std::begin(ids), std::end(ids));
+      std::string bytes;
+      encode(forward, version, bytes);
+      EXPECT_EQ(bytes.size(), encoded_bytes(forward, version));
+      Properties properties;
+      const auto publish = decode_publish(frame_of(bytes), version, properties);
+      ASSERT_TRUE(publish) << publish.error().message;
+      EXPECT_EQ(publish->topic, "a/b");
+      EXPECT_EQ(publish->qos, qos);
+      EXPECT_EQ(publish->packet_id, forward.packet_id);
+      EXPECT_TRUE(publish->retain);
+      EXPECT_EQ(as_text(publish->payload), payload);
+      if (version != Version::v5) continue;
+      EXPECT_EQ(properties.user, expected.user);
+      EXPECT_EQ(properties.subscription_ids, expected.subscription_ids);
+      EXPECT_EQ(properties.message_expiry, 5u);
+      EXPECT_EQ(properties.topic_alias, 7);
+      EXPECT_EQ(properties.response_topic, "r");
+      EXPECT_EQ(as_text(*properties.correlation_data), "xyz");
+      EXPECT_EQ(properties.content_type, "text/plain");
+      EXPECT_EQ(properties.payload_format, 1);
+    }
+  }
+}
+
 TEST(MqttCodec, names_what_is_wrong) {
   const struct {
     const char* hex;

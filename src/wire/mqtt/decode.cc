@@ -8,6 +8,9 @@
 namespace flux::wire::mqtt {
 namespace {
 
+/// Of MQTT 3.1, with version 3.
+constexpr std::string_view kOldName = "MQIsdp";
+
 constexpr std::uint32_t byte_at(Bytes bytes, std::size_t at) { return std::to_integer<std::uint32_t>(bytes[at]); }
 
 std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
@@ -262,6 +265,9 @@ Decoded<std::optional<Frame>> read_frame(Bytes data, std::size_t max_bytes) {
 
 std::optional<Version> peek_version(const Frame& connect) {
   const Bytes body = connect.body;
+  if (body.size() >= 9 && byte_at(body, 0) == 0 && byte_at(body, 1) == 6 && as_text(body.subspan(2, 6)) == kOldName &&
+      byte_at(body, 8) == 3)
+    return Version::v3_1;
   if (body.size() < 7 || byte_at(body, 0) != 0 || byte_at(body, 1) != 4 || as_text(body.subspan(2, 4)) != "MQTT")
     return std::nullopt;
   if (byte_at(body, 6) == 4) return Version::v3_1_1;
@@ -276,9 +282,11 @@ Decoded<Connect> decode_connect(const Frame& frame, Properties& properties, Prop
   Reader reader(frame.type, frame.body);
   const std::string_view name = reader.text("the protocol name");
   const std::uint8_t level = reader.u8("the protocol version");
-  if (!reader.failed() && name != "MQTT") reader.fault("the protocol name is not MQTT", Reason::unsupported_version);
-  if (!reader.failed() && level != 4 && level != 5) {
-    reader.fault("protocol version " + std::to_string(level) + ": expected 4 (MQTT 3.1.1) or 5",
+  if (!reader.failed() && name != "MQTT" && name != kOldName)
+    reader.fault("the protocol name is not MQTT", Reason::unsupported_version);
+  if (!reader.failed() && (name == kOldName ? level != 3 : level != 4 && level != 5)) {
+    reader.fault("protocol version " + std::to_string(level) + ": expected " +
+                     (name == kOldName ? "3 (MQTT 3.1)" : "4 (MQTT 3.1.1) or 5"),
                  Reason::unsupported_version);
   }
   if (reader.failed()) return reader.unexpected();
@@ -301,6 +309,8 @@ Decoded<Connect> decode_connect(const Frame& frame, Properties& properties, Prop
   if (has_password && !has_user && !v5) reader.fault("a password without a user name");
   if (v5) read_properties(reader, homes::kConnect, properties);
   connect.client_id = reader.text("the client identifier");
+  if (!reader.failed() && connect.client_id.empty() && connect.version == Version::v3_1)
+    reader.fault("MQTT 3.1 needs a client identifier", Reason::client_id_invalid);
   if (!reader.failed() && connect.client_id.empty() && !v5 && !connect.clean_start)
     reader.fault("an empty client identifier needs a clean session", Reason::client_id_invalid);
   if (has_will) {

@@ -31,7 +31,7 @@ struct Frame {
 /// (`packet_too_large`), and is judged as soon as its length is known.
 Decoded<std::optional<Frame>> read_frame(Bytes data, std::size_t max_bytes);
 
-/// The version that a CONNECT asks for; nothing when it is neither MQTT 3.1.1 nor 5, or too short to tell.
+/// The version that a CONNECT asks for; nothing when it is none that is known, or too short to tell.
 std::optional<Version> peek_version(const Frame& connect);
 
 /// `properties` of the packet: MQTT 5 ones are cleared first, those of 3.1.1 (but for CONNECT) are left alone.

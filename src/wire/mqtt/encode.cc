@@ -134,7 +134,7 @@ void encode(const Connect& connect, const Properties& properties, const Properti
   put_header(out, PacketType::connect, 0);
   const Sized sized(out);
   const bool v5 = connect.version == Version::v5;
-  put_text(out, "MQTT");
+  put_text(out, connect.version == Version::v3_1 ? "MQIsdp" : "MQTT");
   put_u8(out, static_cast<std::uint32_t>(connect.version));
   std::uint32_t flags = connect.clean_start ? 0x02 : 0;
   if (connect.will)
@@ -175,6 +175,67 @@ void encode(const Publish& publish, Version version, const Properties& propertie
   if (publish.qos > 0) put_u16(out, publish.packet_id);
   if (version == Version::v5) put_properties(out, homes::kPublish, properties);
   put_bytes(out, publish.payload);
+}
+
+void encode_passed_on(const Properties& properties, std::string& out) {
+  put_property(out, 0x01, properties.payload_format);
+  put_property(out, 0x03, properties.content_type);
+  put_property(out, 0x08, properties.response_topic);
+  put_property(out, 0x09, properties.correlation_data);
+  put_property(out, 0x26, properties.user);
+}
+
+namespace {
+
+std::size_t varint_size(std::size_t value) { return value < 128 ? 1 : value < 16'384 ? 2 : value < 2'097'152 ? 3 : 4; }
+
+struct ForwardSizes {
+  std::size_t properties = 0;
+  std::size_t body = 0;
+  [[nodiscard]] std::size_t whole() const { return 1 + varint_size(body) + body; }
+};
+
+ForwardSizes sizes_of(const Forward& forward, Version version) {
+  ForwardSizes sizes;
+  sizes.body = 2 + forward.topic.size() + (forward.qos > 0 ? 2 : 0) + forward.payload.size();
+  if (version != Version::v5) return sizes;
+  sizes.properties = forward.passed_on.size();
+  if (forward.message_expiry) sizes.properties += 5;
+  if (forward.topic_alias != 0) sizes.properties += 3;
+  for (const std::uint32_t id : forward.subscription_ids) sizes.properties += 1 + varint_size(id);
+  sizes.body += varint_size(sizes.properties) + sizes.properties;
+  return sizes;
+}
+
+}  // namespace
+
+std::size_t encoded_bytes(const Forward& forward, Version version) { return sizes_of(forward, version).whole(); }
+
+void encode(const Forward& forward, Version version, std::string& out) {
+  const ForwardSizes sizes = sizes_of(forward, version);
+  const std::uint32_t flags =
+      (forward.dup ? 8U : 0U) | static_cast<std::uint32_t>(forward.qos << 1) | (forward.retain ? 1U : 0U);
+  put_header(out, PacketType::publish, flags);
+  put_varint(out, sizes.body);
+  put_text(out, forward.topic);
+  if (forward.qos > 0) put_u16(out, forward.packet_id);
+  if (version == Version::v5) {
+    put_varint(out, sizes.properties);
+    if (forward.message_expiry) {
+      put_u8(out, 0x02);
+      put_u32(out, *forward.message_expiry);
+    }
+    if (forward.topic_alias != 0) {
+      put_u8(out, 0x23);
+      put_u16(out, forward.topic_alias);
+    }
+    for (const std::uint32_t id : forward.subscription_ids) {
+      put_u8(out, 0x0B);
+      put_varint(out, id);
+    }
+    out.append(forward.passed_on);
+  }
+  out.append(forward.payload);
 }
 
 void encode(const Ack& ack, Version version, const Properties& properties, std::string& out) {

@@ -10,6 +10,10 @@ namespace flux::wire::mqtt {
 void encode(const Connect& connect, const Properties& properties, const Properties& will_properties, std::string& out);
 void encode(const Connack& connack, Version version, const Properties& properties, std::string& out);
 void encode(const Publish& publish, Version version, const Properties& properties, std::string& out);
+void encode(const Forward& forward, Version version, std::string& out);
+std::size_t encoded_bytes(const Forward& forward, Version version);
+/// The properties of a received PUBLISH (or will) that a server hands on unaltered, without their length.
+void encode_passed_on(const Properties& properties, std::string& out);
 void encode(const Ack& ack, Version version, const Properties& properties, std::string& out);
 void encode(const Subscribe& subscribe, Version version, const Properties& properties, std::string& out);
 void encode(const Suback& suback, Version version, const Properties& properties, std::string& out);

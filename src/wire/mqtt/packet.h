@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-/// MQTT 3.1.1 (OASIS Standard, 2014) and MQTT 5 (2019): the packets as plain structs.
+/// MQTT 3.1 (2010), MQTT 3.1.1 (OASIS Standard, 2014) and MQTT 5 (2019): the packets as plain structs.
 ///
 /// Decoded packets are views: into the bytes that were given, and into the `Properties` that the caller lent. They live
 /// as long as both stay untouched.
@@ -18,7 +18,7 @@ namespace flux::wire::mqtt {
 
 using Bytes = std::span<const std::byte>;
 
-enum class Version : std::uint8_t { v3_1_1 = 4, v5 = 5 };
+enum class Version : std::uint8_t { v3_1 = 3, v3_1_1 = 4, v5 = 5 };
 
 enum class PacketType : std::uint8_t {
   connect = 1,
@@ -164,6 +164,20 @@ struct Publish {
   std::string_view topic;       ///< empty in MQTT 5 when a topic alias stands for it
   std::uint16_t packet_id = 0;  ///< 0 with QoS 0
   Bytes payload;
+};
+
+/// A PUBLISH that passes a message on: its properties were encoded once, when it came.
+struct Forward {
+  bool dup = false;
+  std::uint8_t qos = 0;
+  bool retain = false;
+  std::string_view topic;                           ///< empty when the alias was set before
+  std::uint16_t packet_id = 0;                      ///< 0 with QoS 0
+  std::string_view passed_on;                       ///< of encode_passed_on
+  std::optional<std::uint32_t> message_expiry;      ///< what is left, seconds
+  std::uint16_t topic_alias = 0;                    ///< 0: none
+  std::span<const std::uint32_t> subscription_ids;  ///< that led to it
+  std::string_view payload;
 };
 
 /// PUBACK, PUBREC, PUBREL, PUBCOMP.
