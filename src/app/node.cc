@@ -220,7 +220,7 @@ void Node::Impl::compose() {
       settings.ingest,
       ingest::IngestService::Needs{shards, *bus, directory, *databases, authenticator(), connection_log, metrics,
                                    [this](net::HttpRequest& request) { return people_may_send(request); },
-                                   command_bridge.get()});
+                                   command_bridge.get(), "fluxgate " + std::string(kVersion)});
   catalog = std::make_unique<query::RegistryCatalog>(directory);
   const store::QueryLimits limits{.max_series = settings.query.max_series, .max_points = settings.query.max_points};
   auto executor = std::make_shared<const query::Executor>(*store, *catalog, limits);

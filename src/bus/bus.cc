@@ -3,8 +3,8 @@
 namespace flux::bus {
 namespace {
 
-constexpr std::string_view kNames[kTopicCount] = {"raw-sensor-data", "processed-data",  "device-events",
-                                                  "alerts",          "device-commands", "dead-letters"};
+constexpr std::string_view kNames[kTopicCount] = {"raw-sensor-data", "processed-data", "device-events", "alerts",
+                                                  "device-commands", "dead-letters",   "broker-state"};
 
 }  // namespace
 

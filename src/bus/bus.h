@@ -25,11 +25,13 @@ enum class Topic : std::uint8_t {
   device_events,
   alerts,
   device_commands,
-  dead_letters
+  dead_letters,
+  broker_state
 };
-inline constexpr std::size_t kTopicCount = 6;
+inline constexpr std::size_t kTopicCount = 7;
 inline constexpr Topic kTopics[kTopicCount] = {Topic::raw_sensor_data, Topic::processed_data,  Topic::device_events,
-                                               Topic::alerts,          Topic::device_commands, Topic::dead_letters};
+                                               Topic::alerts,          Topic::device_commands, Topic::dead_letters,
+                                               Topic::broker_state};
 /// `raw-sensor-data`, …: names of topics in Kafka and of folders in the embedded log.
 std::string_view to_string(Topic topic);
 std::optional<Topic> topic_named(std::string_view name);

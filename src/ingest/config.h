@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "broker/config.h"
 #include "config/bytes.h"
 #include "core/time.h"
 
@@ -76,6 +77,7 @@ struct MqttConfig {
   std::uint16_t subscriptions = 100;
   std::uint32_t connections = 100'000;
   std::uint32_t connections_per_address = 10'000;
+  broker::Config broker;
 
   template <class Fields>
   void describe(Fields& fields) {
@@ -96,13 +98,14 @@ struct MqttConfig {
         "Longest keep alive time: MQTT 5 devices that ask for more or none are told to use this; for older ones it is "
         "applied as if they had asked for it.",
         {.min = 1_s, .max = 18_h});
-    fields("receive_maximum", receive_maximum, "QoS 1 messages of one connection that wait for their PUBACK.",
-           {.min = 1});
+    fields("receive_maximum", receive_maximum,
+           "Messages of QoS 1 and 2 of one connection that wait for their acknowledgement.", {.min = 1});
     fields("topic_aliases", topic_aliases, "Topic aliases that a MQTT 5 device may set.");
     fields("subscriptions", subscriptions, "Topic filters of one connection.");
     fields("connections", connections, "Open MQTT connections.", {.min = 1});
     fields("connections_per_address", connections_per_address, "The same from one IP address; loopback is exempt.",
            {.min = 1});
+    fields.group("broker", broker);
   }
 };
 

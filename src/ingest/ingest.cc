@@ -47,14 +47,15 @@ std::optional<net::Address> IngestService::mqtt_address() const {
 Async<void> IngestService::start() {
   if (!config_.mqtt.enabled) co_return {};
   // Kept even when it cannot listen: a server is destroyed off the shards, with this service.
-  mqtt_ = std::make_unique<mqtt::Endpoint>(needs_.shards, shards_, config_.mqtt, metrics_, needs_.authenticator,
-                                           sign_in_, needs_.connection_log, needs_.commands);
+  mqtt_ = std::make_unique<mqtt::Endpoint>(
+      mqtt::Endpoint::Needs{needs_.shards, shards_, needs_.bus, needs_.metrics, metrics_, needs_.authenticator,
+                            sign_in_, needs_.connection_log, needs_.commands, needs_.version},
+      config_.mqtt);
   unfinished_ = needs_.metrics.callback_gauge(
       "fluxgate_ingest_mqtt_unfinished_bytes",
       "What MQTT connections hold of packets that are not yet whole, of ingest.mqtt.unfinished_bytes.", {},
       [this] { return static_cast<double>(mqtt_->unfinished_bytes()); });
-  CO_DO(mqtt_->listen());
-  co_return {};
+  co_return co_await mqtt_->start();
 }
 
 Async<void> IngestService::drain() {

@@ -36,6 +36,7 @@ class IngestService final : public runtime::Service {
     metrics::Registry& metrics;
     http::TelemetryEndpoint::UserAccess users = nullptr;  ///< lets people send readings too; may stay empty
     CommandPort* commands = nullptr;                      ///< commands to devices; may stay empty
+    std::string version = {};                             ///< of this program, for `$SYS`
     SignIn::Clock clock = monotonic_now;                  ///< for slowing down guesses and new devices
   };
 

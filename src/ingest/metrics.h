@@ -44,12 +44,7 @@ struct Metrics {
                                "MQTT connections ended because there was no room for the rest of a packet.")),
         mqtt_takeovers(r.counter("fluxgate_ingest_mqtt_takeovers_total",
                                  "MQTT sessions ended by another of the same client identifier.")),
-        mqtt_retain_not_kept(r.counter("fluxgate_ingest_mqtt_retain_not_kept_total",
-                                       "MQTT 3.1.1 messages with the retain flag: taken as readings, not retained.")),
-        mqtt_commands(r.counter("fluxgate_ingest_mqtt_commands_total", "Commands written to MQTT connections.")),
-        mqtt_delivered(r.counter("fluxgate_ingest_mqtt_delivered_total", "Messages sent to MQTT subscribers.")),
-        mqtt_undelivered(r.counter("fluxgate_ingest_mqtt_undelivered_total",
-                                   "Messages not sent to MQTT subscribers that read too slowly.")) {}
+        mqtt_commands(r.counter("fluxgate_ingest_mqtt_commands_total", "Commands written to MQTT connections.")) {}
 
   static constexpr const char* kReadings = "Values taken into batches.";
   static constexpr const char* kMessages = "Messages that were read, accepted or not.";
@@ -67,8 +62,7 @@ struct Metrics {
   metrics::Counter &retries, &failures, &pauses;
   metrics::Gauge &pending_bytes, &mqtt_connections;
   metrics::Counter &mqtt_connects, &mqtt_connects_refused, &mqtt_protocol_errors, &mqtt_timeouts, &mqtt_no_room,
-      &mqtt_takeovers;
-  metrics::Counter &mqtt_retain_not_kept, &mqtt_commands, &mqtt_delivered, &mqtt_undelivered;
+      &mqtt_takeovers, &mqtt_commands;
 };
 
 }  // namespace flux::ingest

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
 #include <mutex>
 
@@ -120,21 +121,29 @@ class Node {
  public:
   explicit Node(Config config = {}, std::size_t partitions = 4, SignIn::Clock clock = monotonic_now)
       : bus(bus::memory::make_memory_bus(partitions)), shards(2) {
-    config.mqtt.host = "127.0.0.1";
-    config.mqtt.port = 0;
+    config_ = local_config(std::move(config));
     directory.ensure({1}, "pump-1");
     directory.ensure({1}, "pump-2");
     shards.start();
-    service =
-        std::make_unique<IngestService>(config, IngestService::Needs{shards, *bus, directory, databases, authenticator,
-                                                                     log, metrics, nullptr, &commands, clock});
+    make_service(config_, clock);
     service->mount(router.group("/api/v1"), router.group());
     net::HttpOptions options;
     options.tcp.linger_time = 100_ms;
     http = std::make_unique<net::HttpServer>(shards, router, options);
     EXPECT_TRUE(http->listen("127.0.0.1", 0));
-    const auto started = runtime::block_on(shards[0], service->start());
-    EXPECT_TRUE(started) << started.error().message;
+    start_service();
+  }
+  /// Stops and comes again with what the log holds.
+  void restart() {
+    EXPECT_TRUE(runtime::block_on(shards[0], service->stop()));
+    service.reset();
+    make_service(config_, monotonic_now);
+    start_service();
+  }
+  static Config local_config(Config config) {
+    config.mqtt.host = "127.0.0.1";
+    config.mqtt.port = 0;
+    return config;
   }
   ~Node() {
     bus->fail_with(std::nullopt);
@@ -192,6 +201,16 @@ class Node {
   bool stopped = false;
 
  private:
+  Config config_;
+  void make_service(const Config& config, SignIn::Clock clock) {
+    service =
+        std::make_unique<IngestService>(config, IngestService::Needs{shards, *bus, directory, databases, authenticator,
+                                                                     log, metrics, nullptr, &commands, "test", clock});
+  }
+  void start_service() {
+    const auto started = runtime::block_on(shards[0], service->start());
+    EXPECT_TRUE(started) << started.error().message;
+  }
   static void add_rows(const TelemetryBatch& batch, std::vector<std::string>& out) {
     for (const auto& group : batch.groups()) {
       for (std::size_t row = 0; row < group.rows(); ++row) {
@@ -226,20 +245,25 @@ class MqttClient {
     std::string password = "token-pump-1";
     std::uint16_t keep_alive = 60;
     std::optional<wire::mqtt::Will> will = std::nullopt;
+    bool clean_start = true;
   };
   /// The reason of the CONNACK; nothing when the connection ended instead.
   std::optional<Reason> connect(const Options& options) {
-    wire::mqtt::Connect connect{.version = version_, .keep_alive = options.keep_alive, .client_id = options.client_id};
+    wire::mqtt::Connect connect{.version = version_,
+                                .clean_start = options.clean_start,
+                                .keep_alive = options.keep_alive,
+                                .client_id = options.client_id};
     connect.user_name = options.user;
     connect.password = std::as_bytes(std::span(options.password));
     connect.will = options.will;
     std::string bytes;
-    wire::mqtt::encode(connect, properties, {}, bytes);
+    wire::mqtt::encode(connect, properties, will_properties, bytes);
     EXPECT_TRUE(socket.send(bytes));
     const auto frame = next();
     if (!frame) return std::nullopt;
     auto connack = wire::mqtt::decode_connack(*frame, version_, received);
     EXPECT_TRUE(connack) << connack.error().message;
+    session_present = connack && connack->session_present;
     return connack ? std::optional(connack->reason) : std::nullopt;
   }
 
@@ -256,11 +280,121 @@ class MqttClient {
   void publish(std::string_view topic, std::string_view payload, std::uint16_t id, bool dup = false) {
     EXPECT_TRUE(socket.send(publish_bytes(topic, payload, id, dup)));
   }
-  /// The next packet, which must be a PUBACK: its identifier and reason.
-  std::optional<wire::mqtt::Ack> puback() {
+  std::string publish_bytes(std::string_view topic, std::string_view payload, wire::mqtt::Publish publish,
+                            const wire::mqtt::Properties& with = {}) {
+    publish.topic = topic;
+    publish.payload = std::as_bytes(std::span(payload));
+    std::string bytes;
+    wire::mqtt::encode(publish, version_, with, bytes);
+    return bytes;
+  }
+  /// Publishes and awaits what the QoS asks for; the reason of PUBACK or PUBREC.
+  std::optional<Reason> say(std::string_view topic, std::string_view payload, const wire::mqtt::Publish& how = {},
+                            const wire::mqtt::Properties& with = {}) {
+    wire::mqtt::Publish publish = how;
+    if (publish.qos > 0 && publish.packet_id == 0) publish.packet_id = ++last_packet_id_;
+    EXPECT_TRUE(socket.send(publish_bytes(topic, payload, publish, with)));
+    if (publish.qos == 0) return std::nullopt;
+    const auto ack = expect(publish.qos == 1 ? "PUBACK" : "PUBREC");
+    if (!ack) return std::nullopt;
+    EXPECT_EQ(ack->packet_id, publish.packet_id);
+    if (publish.qos == 2 && !is_error(ack->reason)) {
+      acknowledge(wire::mqtt::PacketType::pubrel, publish.packet_id);
+      EXPECT_EQ(expect("PUBCOMP")->packet_id, publish.packet_id);
+    }
+    return ack->reason;
+  }
+  void acknowledge(wire::mqtt::PacketType type, std::uint16_t packet_id, Reason reason = Reason::success) {
+    std::string bytes;
+    wire::mqtt::encode(wire::mqtt::Ack{.type = type, .packet_id = packet_id, .reason = reason}, version_, {}, bytes);
+    EXPECT_TRUE(socket.send(bytes));
+  }
+  /// The reason of the SUBACK, which must be the next packet.
+  std::optional<Reason> subscribe(std::string_view filter, const wire::mqtt::SubscribeOptions& options = {},
+                                  std::uint32_t id = 0) {
+    wire::mqtt::Properties with;
+    if (id != 0) with.subscription_ids = {id};
+    std::string bytes;
+    wire::mqtt::encode(wire::mqtt::Subscribe{.packet_id = 9, .filters = {{filter, options}}}, version_, with, bytes);
+    EXPECT_TRUE(socket.send(bytes));
     const auto frame = next();
     if (!frame) return std::nullopt;
-    EXPECT_EQ(to_string(frame->type), "PUBACK");
+    EXPECT_EQ(to_string(frame->type), "SUBACK");
+    const auto suback = wire::mqtt::decode_suback(*frame, version_, received);
+    EXPECT_TRUE(suback);
+    return suback ? std::optional(suback->reasons.front()) : std::nullopt;
+  }
+  std::optional<Reason> unsubscribe(std::string_view filter) {
+    std::string bytes;
+    wire::mqtt::encode(wire::mqtt::Unsubscribe{.packet_id = 8, .filters = {filter}}, version_, {}, bytes);
+    EXPECT_TRUE(socket.send(bytes));
+    const auto frame = next();
+    if (!frame) return std::nullopt;
+    EXPECT_EQ(to_string(frame->type), "UNSUBACK");
+    const auto unsuback = wire::mqtt::decode_suback(*frame, version_, received);
+    return unsuback && !unsuback->reasons.empty() ? std::optional(unsuback->reasons.front()) : std::nullopt;
+  }
+  void disconnect(Reason reason = Reason::success, std::optional<std::uint32_t> expiry = std::nullopt) {
+    wire::mqtt::Properties with;
+    with.session_expiry = expiry;
+    std::string bytes;
+    wire::mqtt::encode(wire::mqtt::Notice{.reason = reason}, version_, with, bytes);
+    EXPECT_TRUE(socket.send(bytes));
+    EXPECT_TRUE(ended());
+  }
+  /// The next packet, which must be a PUBLISH; its properties are in `received`.
+  std::optional<wire::mqtt::Publish> heard() {
+    const auto frame = next();
+    if (!frame) return std::nullopt;
+    EXPECT_EQ(to_string(frame->type), "PUBLISH");
+    auto publish = wire::mqtt::decode_publish(*frame, version_, received);
+    EXPECT_TRUE(publish) << publish.error().message;
+    return publish ? std::optional(*publish) : std::nullopt;
+  }
+  /// `topic=payload`, with ` q1`, ` retain` and ` dup` where it says so; acknowledges it.
+  std::string hear() {
+    const auto publish = heard();
+    if (!publish) return "the connection ended";
+    const std::string_view payload(reinterpret_cast<const char*>(publish->payload.data()), publish->payload.size());
+    std::string text = std::string(publish->topic) + "=" + std::string(payload);
+    if (publish->qos > 0) text += " q" + std::to_string(publish->qos);
+    if (publish->retain) text += " retain";
+    if (publish->dup) text += " dup";
+    const std::uint16_t id = publish->packet_id;
+    if (publish->qos == 1) acknowledge(wire::mqtt::PacketType::puback, id);
+    if (publish->qos == 2) {
+      acknowledge(wire::mqtt::PacketType::pubrec, id);
+      EXPECT_EQ(released(), id);
+      acknowledge(wire::mqtt::PacketType::pubcomp, id);
+    }
+    return text;
+  }
+  /// The identifier of the next PUBREL; messages that come before it are kept for later.
+  std::optional<std::uint16_t> released() {
+    std::deque<std::string> before;
+    std::optional<std::uint16_t> id;
+    for (;;) {
+      const auto frame = next();
+      if (!frame) break;
+      if (frame->type == wire::mqtt::PacketType::publish) {
+        before.push_back(packet_);
+        continue;
+      }
+      const auto ack = wire::mqtt::decode_ack(*frame, version_, received);
+      EXPECT_TRUE(ack && ack->type == wire::mqtt::PacketType::pubrel) << to_string(frame->type);
+      if (ack) id = ack->packet_id;
+      break;
+    }
+    early_.insert(early_.begin(), before.begin(), before.end());
+    return id;
+  }
+  /// The next packet, which must be a PUBACK: its identifier and reason.
+  std::optional<wire::mqtt::Ack> puback() { return expect("PUBACK"); }
+  /// The next packet, an acknowledgement of that type.
+  std::optional<wire::mqtt::Ack> expect(std::string_view type) {
+    const auto frame = next();
+    if (!frame) return std::nullopt;
+    EXPECT_EQ(to_string(frame->type), type);
     auto ack = wire::mqtt::decode_ack(*frame, version_, received);
     EXPECT_TRUE(ack) << ack.error().message;
     return ack ? std::optional(*ack) : std::nullopt;
@@ -284,7 +418,12 @@ class MqttClient {
     return frame && frame->type == wire::mqtt::PacketType::pingresp;
   }
   std::optional<wire::mqtt::Frame> next() {
-    packet_ = socket.receive(1);
+    if (!early_.empty()) {
+      packet_ = std::move(early_.front());
+      early_.pop_front();
+    } else {
+      packet_ = socket.receive(1);
+    }
     if (packet_.empty()) return std::nullopt;
     for (;;) {  // the remaining length, then the rest
       auto frame = wire::mqtt::read_frame(std::as_bytes(std::span(packet_)), 1 << 24);
@@ -300,11 +439,15 @@ class MqttClient {
 
   net::TestClient socket;
   wire::mqtt::Properties properties;  // of CONNECT
+  wire::mqtt::Properties will_properties;
+  bool session_present = false;
   wire::mqtt::Properties received;
 
  private:
   Version version_;
+  std::uint16_t last_packet_id_ = 1000;
   std::string packet_;
+  std::deque<std::string> early_;
 };
 
 }  // namespace flux::ingest::testing

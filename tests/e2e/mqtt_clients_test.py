@@ -125,7 +125,7 @@ class MqttClients(unittest.TestCase):
         code, _ = client.publish("v1/devices/other/telemetry", {"a": 1})
         self.assertEqual(code.value, 0x87)
         code, _ = client.publish("v2/elsewhere", {"a": 1})
-        self.assertEqual(code.value, 0x90)
+        self.assertEqual(code.value, 0x87)
         code, _ = client.publish("v1/telemetry", {"a": 1})
         self.assertEqual(code.value, 0)
         self.assertFalse(client.disconnected.is_set())

@@ -48,6 +48,11 @@ struct Config {
   std::uint32_t threads = 2;
   Retention retention[kTopicCount];
 
+  Config() {
+    // What the broker does not need any more, nobody does.
+    retention[static_cast<std::size_t>(Topic::broker_state)] = {.age = 0_s, .bytes = 64_MiB, .max_bytes = 0};
+  }
+
   template <class Fields>
   void describe(Fields& fields) {
     fields("partitions", partitions,
@@ -75,7 +80,8 @@ struct Config {
     fields("threads", threads, "Threads that write and sync; a partition is worked on by one at a time.",
            {.min = 1U, .max = 64U});
     // Of the topics that this version writes: a setting of another would do nothing.
-    for (const Topic topic : {Topic::raw_sensor_data, Topic::processed_data, Topic::dead_letters, Topic::device_events})
+    for (const Topic topic : {Topic::raw_sensor_data, Topic::processed_data, Topic::dead_letters, Topic::device_events,
+                              Topic::broker_state})
       fields.group(key_of(topic), retention[static_cast<std::size_t>(topic)]);
   }
 

@@ -1,16 +1,17 @@
 #include "ingest/mqtt/endpoint.h"
 
+#include "ingest/mqtt/topics.h"
+
 namespace flux::ingest::mqtt {
 
-Endpoint::Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIngest>>& shards,
-                   const MqttConfig& config, Metrics& metrics, auth::DeviceAuthenticator& authenticator,
-                   SignIn& sign_in, registry::ConnectionLog& log, CommandPort* commands)
-    : threads_(threads),
+Endpoint::Endpoint(const Needs& needs, const MqttConfig& config)
+    : threads_(needs.threads),
       config_(config),
-      subscribers_(threads, metrics),
-      sessions_(threads.size()),
-      scratch_(threads.size()),
-      context_{config_, metrics, authenticator, sign_in, log, clients_, subscribers_, sessions_, scratch_, commands} {
+      broker_(config_.broker, {needs.threads, needs.bus, needs.registry, needs.version, is_published}),
+      sessions_(needs.threads.size()),
+      scratch_(needs.threads.size()),
+      context_{config_, needs.metrics, needs.authenticator, needs.sign_in, needs.log,
+               broker_, needs.threads, sessions_,           scratch_,      needs.commands} {
   net::TcpOptions options;
   options.max_connections = config_.connections;
   options.max_connections_per_peer = config_.connections_per_address;
@@ -18,11 +19,11 @@ Endpoint::Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIn
       std::make_shared<net::BodyBudget>(config_.unfinished_bytes.count, config_.unfinished_bytes_per_address.count);
   options.unconsumed = unfinished_;
   options.max_unconsumed = config_.packet_bytes + 64_KiB;
-  server_ = std::make_unique<net::TcpServer>(threads, options, [this, &shards](net::TcpConnection& connection) {
-    ShardIngest& shard = *shards[connection.shard().index()];
-    return std::make_shared<Session>(context_, shard.intake, *shard.outbox, connection);
-  });
-  revocations_ = authenticator.on_revoked([this](const auth::IdentityPtr& identity) {
+  server_ = std::make_unique<net::TcpServer>(
+      needs.threads, options, [this, &shards = needs.shards](net::TcpConnection& connection) {
+        return std::make_shared<Session>(context_, *shards[connection.shard().index()], connection);
+      });
+  revocations_ = needs.authenticator.on_revoked([this](const auth::IdentityPtr& identity) {
     for (auto& thread : threads_) {
       thread->post([this, index = thread->index(), identity] {
         const std::vector<Session*> connected(sessions_[index].begin(), sessions_[index].end());
@@ -37,6 +38,14 @@ Endpoint::~Endpoint() {
   server_.reset();
 }
 
-Result<> Endpoint::listen() { return server_->listen(config_.host, config_.port); }
+Async<void> Endpoint::start() {
+  CO_DO(co_await broker_.start());
+  co_return server_->listen(config_.host, config_.port);
+}
+
+Async<void> Endpoint::close() {
+  CO_DO(co_await server_->close());
+  co_return co_await broker_.stop();
+}
 
 }  // namespace flux::ingest::mqtt

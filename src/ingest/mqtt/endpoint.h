@@ -4,9 +4,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "ingest/mqtt/client_table.h"
+#include "broker/broker.h"
 #include "ingest/mqtt/session.h"
-#include "ingest/mqtt/subscribers.h"
 #include "ingest/shard_ingest.h"
 #include "net/body_budget.h"
 #include "net/tcp.h"
@@ -14,30 +13,39 @@
 
 namespace flux::ingest::mqtt {
 
-/// The MQTT port: accepts connections and makes their sessions.
+/// The MQTT port: accepts connections and makes their sessions. Owns the broker behind them.
 class Endpoint {
  public:
-  /// `shards` has one entry for each of `threads`, by index; `commands` may be null. All references outlive the
-  /// endpoint.
-  Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIngest>>& shards, const MqttConfig& config,
-           Metrics& metrics, auth::DeviceAuthenticator& authenticator, SignIn& sign_in, registry::ConnectionLog& log,
-           CommandPort* commands);
+  struct Needs {
+    runtime::Shards& threads;
+    std::vector<std::unique_ptr<ShardIngest>>& shards;  ///< one for each of `threads`, by index
+    bus::Bus& bus;
+    metrics::Registry& registry;
+    Metrics& metrics;
+    auth::DeviceAuthenticator& authenticator;
+    SignIn& sign_in;
+    registry::ConnectionLog& log;
+    CommandPort* commands;  ///< may be null
+    std::string version;    ///< of this program
+  };
+  /// All that is needed outlives the endpoint.
+  Endpoint(const Needs& needs, const MqttConfig& config);
   ~Endpoint();
 
-  Result<> listen();
+  /// Reads the sessions that the log keeps, then listens. On a shard.
+  Async<void> start();
   [[nodiscard]] net::Address address() const { return server_->address(); }
   [[nodiscard]] std::size_t connections() const { return server_->connections(); }
   /// What connections hold of packets that are not yet whole.
   [[nodiscard]] std::size_t unfinished_bytes() const { return unfinished_->used(); }
   /// No new connections; each session ends when its messages are acknowledged.
   Async<void> drain(Duration limit) { return server_->drain(limit); }
-  Async<void> close() { return server_->close(); }
+  Async<void> close();
 
  private:
   runtime::Shards& threads_;
   const MqttConfig config_;
-  ClientTable clients_;
-  Subscribers subscribers_;
+  broker::Broker broker_;
   std::vector<std::unordered_set<Session*>> sessions_;
   std::vector<Scratch> scratch_;
   Context context_;

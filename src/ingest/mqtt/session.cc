@@ -2,27 +2,15 @@
 
 #include <algorithm>
 
-#include "observe/log.h"
 #include "wire/mqtt/topic.h"
 
+/// The connection: packets in, acknowledgements out, and how it ends.
 namespace flux::ingest::mqtt {
 
 using registry::ConnectionStage;
 using wire::mqtt::PacketType;
 using wire::mqtt::Reason;
 using wire::mqtt::Version;
-
-namespace {
-
-constexpr std::string_view kOwnTopic = "v1/telemetry";
-constexpr std::string_view kDevicePrefix = "v1/devices/";
-constexpr std::string_view kTelemetrySuffix = "/telemetry";
-// Of a reason string.
-constexpr std::size_t kMaxNoteBytes = 400;
-
-std::string_view as_text(wire::mqtt::Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 Reason reason_of(ErrorCode code) {
   switch (code) {
@@ -41,7 +29,7 @@ std::string sentence(const Error& error) {
 }
 
 /// A MQTT string: no control characters, and not cut inside a character.
-std::string presentable(std::string_view text, std::size_t limit = kMaxNoteBytes) {
+std::string presentable(std::string_view text, std::size_t limit) {
   std::size_t size = std::min(text.size(), limit);
   while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
   std::string out(text.substr(0, size));
@@ -50,18 +38,11 @@ std::string presentable(std::string_view text, std::size_t limit = kMaxNoteBytes
   return wire::mqtt::is_utf8_string(out) ? out : std::string("refused");
 }
 
-}  // namespace
-
-std::string_view device_of(std::string_view topic) {
-  if (!topic.starts_with(kDevicePrefix) || !topic.ends_with(kTelemetrySuffix)) return {};
-  if (topic.size() <= kDevicePrefix.size() + kTelemetrySuffix.size()) return {};
-  return topic.substr(kDevicePrefix.size(), topic.size() - kDevicePrefix.size() - kTelemetrySuffix.size());
-}
-
-Session::Session(const Context& context, TelemetryIntake& intake, Outbox& outbox, net::TcpConnection& connection)
+Session::Session(const Context& context, ShardIngest& shard, net::TcpConnection& connection)
     : context_(context),
-      intake_(intake),
-      outbox_(outbox),
+      ingest_(shard),
+      intake_(shard.intake),
+      outbox_(*shard.outbox),
       shard_(connection.shard()),
       properties_(context.scratch[shard_.index()].properties),
       connection_(&connection),
@@ -74,7 +55,7 @@ void Session::on_open(net::TcpConnection& connection) {
   connection.set_deadline(context_.config.connect_timeout);
 }
 
-// --- bytes in ---
+// --- bytes in and out ---
 
 std::size_t Session::on_data(net::TcpConnection& connection, std::span<const std::byte> data) {
   last_read_ = shard_.now();
@@ -105,16 +86,25 @@ std::size_t Session::on_data(net::TcpConnection& connection, std::span<const std
   return state_ == State::ending ? data.size() : used;
 }
 
+void Session::send(std::string_view packets) {
+  flush();  // what was said before goes before
+  if (connection_ != nullptr) connection_->write(packets);
+}
+
+void Session::on_writable(net::TcpConnection& /*connection*/) {
+  if (state_ != State::connected) return;
+  session_->send_more();
+  if (commands_) send_commands();
+  flush();
+}
+
 Session::Handled Session::handle(const wire::mqtt::Frame& frame) {
   if (state_ == State::waiting) {
-    if (frame.type == PacketType::connect) {
-      handle_connect(frame);
-    } else {
-      context_.metrics.mqtt_protocol_errors.add();
-      context_.sign_in.unreadable(
-          attempt(), std::string("expected CONNECT as the first packet, got ").append(to_string(frame.type)));
-      leave();
-    }
+    if (frame.type == PacketType::connect) return handle_connect(frame);
+    context_.metrics.mqtt_protocol_errors.add();
+    context_.sign_in.unreadable(
+        attempt(), std::string("expected CONNECT as the first packet, got ").append(to_string(frame.type)));
+    leave();
     return Handled::taken;
   }
   switch (frame.type) {
@@ -126,193 +116,41 @@ Session::Handled Session::handle(const wire::mqtt::Frame& frame) {
     case PacketType::subscribe: handle_subscribe(frame); break;
     case PacketType::unsubscribe: handle_unsubscribe(frame); break;
     case PacketType::disconnect: handle_disconnect(frame); break;
-    case PacketType::puback: handle_puback(frame); break;
-    default:
-      // The acknowledgements of QoS 2 too: nothing is sent to the client with it.
-      fault({Reason::protocol_error, std::string(to_string(frame.type)) + " is not expected from this client"});
+    case PacketType::puback:
+    case PacketType::pubrec:
+    case PacketType::pubcomp: handle_ack(frame); break;
+    case PacketType::pubrel: handle_pubrel(frame); break;
+    default: fault({Reason::protocol_error, std::string(to_string(frame.type)) + " is not expected from this client"});
   }
   return Handled::taken;
 }
 
-// --- PUBLISH ---
-
-Session::Handled Session::handle_publish(const wire::mqtt::Frame& frame) {
-  if (!outbox_.accepting()) {
-    hold_for_room();
-    return Handled::hold;
-  }
-  const auto publish = wire::mqtt::decode_publish(frame, version_, properties_);
-  if (!publish) {
-    fault(publish.error());
-    return Handled::taken;
-  }
-  if (v5() && !properties_.subscription_ids.empty()) [[unlikely]] {
-    fault({Reason::protocol_error, "a subscription identifier in a PUBLISH of a client"});  // MQTT-3.3.4-6
-    return Handled::taken;
-  }
-  if (publish->qos == 2) {
-    fault({Reason::qos_not_supported, "QoS 2 is not served: publish with QoS 1"});
-    return Handled::taken;
-  }
-  if (publish->retain) [[unlikely]] {
-    if (v5()) {
-      fault({Reason::retain_not_supported, "retained messages are not served, as CONNACK said"});
-      return Handled::taken;
-    }
-    context_.metrics.mqtt_retain_not_kept.add();
-  }
-  if (publish->qos == 1 && unacknowledged_.size() >= context_.config.receive_maximum) [[unlikely]] {
-    if (v5()) {
-      fault({Reason::receive_maximum_exceeded, "more QoS 1 messages in flight than the receive maximum of " +
-                                                   std::to_string(context_.config.receive_maximum)});
-      return Handled::taken;
-    }
-    paused_ = true;  // `acknowledge_ready` goes on
-    connection_->pause_reading();
-    return Handled::hold;
-  }
-  std::string_view topic = publish->topic;
-  if (v5() && properties_.topic_alias && !resolve_alias(*publish, topic)) return Handled::taken;
-
-  ++messages_;
-  const std::string_view payload = as_text(publish->payload);
-  if (context_.commands != nullptr && topic.ends_with("/response")) [[unlikely]] {
-    const auto refusal = take_answer(topic, payload, publish->qos, publish->packet_id);
-    if (refusal && publish->qos == 1)
-      unacknowledged_.push_back({publish->packet_id, 0, refusal->reason, false, sentence(refusal->error)});
-    return Handled::taken;
-  }
-  auto refusal = take(topic, payload, publish->qos, publish->packet_id);
-  if (!refusal) [[likely]] {
-    if (!context_.subscribers.none()) {
-      const std::string name =
-          slot_ ? std::string(kDevicePrefix) + slot_->id() + std::string(kTelemetrySuffix) : std::string(topic);
-      context_.subscribers.publish(identity_->tenant(), name, payload, connection_->id());
-    }
-    return Handled::taken;
-  }
-  if (publish->qos == 1)
-    unacknowledged_.push_back({publish->packet_id, 0, refusal->reason, false, sentence(refusal->error)});
-  return Handled::taken;
-}
-
-/// False when the alias was wrong and the connection is ending.
-bool Session::resolve_alias(const wire::mqtt::Publish& publish, std::string_view& topic) {
-  const std::uint16_t alias = *properties_.topic_alias;
-  if (alias > context_.config.topic_aliases) {
-    fault({Reason::topic_alias_invalid, "topic alias " + std::to_string(alias) + ", at most " +
-                                            std::to_string(context_.config.topic_aliases) + " are taken"});
-    return false;
-  }
-  if (aliases_.size() < alias) aliases_.resize(alias);
-  std::string& known = aliases_[alias - 1];
-  if (!publish.topic.empty()) {
-    known = publish.topic;
-  } else if (known.empty()) {
-    fault({Reason::protocol_error, "topic alias " + std::to_string(alias) + " was never set"});
-    return false;
-  } else {
-    topic = known;
-  }
-  return true;
-}
-
-/// Stages the readings of one message. Nothing: they are under way, and the PUBACK follows. Otherwise nothing of it was
-/// taken, for the reason returned.
-std::optional<Session::Refusal> Session::take(std::string_view topic, std::string_view payload, std::uint8_t qos,
-                                              std::uint16_t packet_id) {
-  if (!identity_->live(now_)) [[unlikely]] {
-    end(Reason::not_authorized, "the credential has expired or was revoked");
-    return Refusal{Reason::not_authorized, {ErrorCode::unauthenticated, "the credential is no longer valid", {}}};
-  }
-  const bool same = topic_known_ && topic == topic_ && (!slot_ || !slot_->removed());
-  if (!same) {
-    if (auto refusal = find_device(topic)) {
-      (refusal->reason == Reason::not_authorized ? context_.metrics.refused_device : context_.metrics.refused_topic)
-          .add();
-      if (tracer_.budget()) {
-        tracer_.add(ConnectionStage::publish, false, sentence(refusal->error));
-        const std::string_view named[] = {device_of(topic)};
-        SignIn::Attempt mistake = attempt();
-        mistake.named = named;
-        if (refusal->error.code == ErrorCode::permission_denied) context_.sign_in.mistaken(mistake, *identity_);
+/// Of what was sent to the client.
+void Session::handle_ack(const wire::mqtt::Frame& frame) {
+  const auto ack = wire::mqtt::decode_ack(frame, version_, properties_);
+  if (!ack) return fault(ack.error());
+  using Outcome = broker::Session::Ack;
+  switch (frame.type) {
+    case PacketType::puback:
+      switch (session_->puback(ack->packet_id)) {
+        case Outcome::done: break;
+        case Outcome::foreign: command_acknowledged(ack->packet_id, ack->reason); break;
+        case Outcome::unknown:
+          return fault({Reason::protocol_error, "PUBACK for packet " + std::to_string(ack->packet_id) +
+                                                    ", which was not sent or is acknowledged"});
       }
-      return refusal;
-    }
+      break;
+    case PacketType::pubrec:
+      // One that is not known any more was released before a break, or has expired: the client may forget it.
+      if (session_->pubrec(ack->packet_id, ack->reason) == Outcome::unknown && !is_error(ack->reason))
+        wire::mqtt::encode(
+            wire::mqtt::Ack{
+                .type = PacketType::pubrel, .packet_id = ack->packet_id, .reason = Reason::packet_id_not_found},
+            version_, {}, out_);
+      break;
+    default: (void)session_->pubcomp(ack->packet_id); break;
   }
-  if (first_reading_ && tracer_.budget()) [[unlikely]] {
-    tracer_.add(ConnectionStage::publish, true,
-                "PUBLISH to " + std::string(topic) + ", " + std::to_string(payload.size()) + " bytes, QoS " +
-                    std::to_string(qos),
-                slot_ ? slot_->id() : std::string_view());
-  }
-  const bool registered = slot_ && slot_->registered();
-  const auto read = intake_.read(payload, wire::json::TelemetryForm::any, {*identity_, slot_.get()});
-  const auto& outcome = intake_.outcome();
-  const auto self = qos == 1 && state_ == State::connected ? shared_from_this() : nullptr;
-  const unsigned batches = intake_.commit(self, first_ticket_ + unacknowledged_.size());
-  readings_ += outcome.readings;
-
-  const DeviceSlot* const device = slot_ ? slot_.get() : intake_.first_device().get();
-  const std::string_view device_id = device != nullptr ? std::string_view(device->id()) : std::string_view();
-  std::string note;
-  if (!read || outcome.refused > 0) [[unlikely]] {
-    const Error error = read ? outcome.refusals.front().error : read.error();
-    note = sentence(error);
-    if (read && outcome.refused > 1) note += " (and " + std::to_string(outcome.refused - 1) + " more)";
-    (read ? context_.metrics.refused_values : context_.metrics.refused_payload).add(read ? outcome.refused : 1);
-    if (tracer_.budget()) tracer_.add(ConnectionStage::parse, false, note, device_id);
-    if (batches == 0) return Refusal{reason_of(error.code), {error.code, std::move(note), {}}};
-  }
-  if (qos == 1) unacknowledged_.push_back({packet_id, batches, Reason::success, false, std::move(note)});
-  if (!registered) note_presence();
-  if (first_reading_ || tracer_.watched(identity_->tenant(), device_id)) [[unlikely]] {
-    tracer_.ok(ConnectionStage::reading,
-               std::string(first_reading_ ? "first reading: " : "") + std::to_string(outcome.readings) +
-                   (outcome.readings == 1 ? " value" : " values") + " taken from " + std::string(topic),
-               device_id);
-    first_reading_ = false;
-  }
-  return std::nullopt;
-}
-
-/// Finds what `topic` stands for and remembers it for the messages that follow.
-std::optional<Session::Refusal> Session::find_device(std::string_view topic) {
-  topic_known_ = false;
-  slot_.reset();
-  std::string_view device;
-  if (topic == kOwnTopic) {
-    device = identity_->device();
-  } else if (device = device_of(topic); device.empty()) {
-    return Refusal{Reason::topic_name_invalid,
-                   {ErrorCode::invalid_argument,
-                    "topic '" + presentable(topic, 128) +
-                        "' takes no readings: publish to v1/devices/{device}/telemetry or v1/telemetry",
-                    {}}};
-  }
-  if (!device.empty()) {
-    auto found = intake_.find(*identity_, device);
-    if (!found) {
-      Error error = std::move(found).error();
-      const Reason reason =
-          error.code == ErrorCode::invalid_argument ? Reason::topic_name_invalid : reason_of(error.code);
-      error.field.clear();
-      return Refusal{reason, std::move(error)};
-    }
-    slot_ = *std::move(found);
-    note_presence();
-  }
-  topic_.assign(topic);
-  topic_known_ = true;
-  return std::nullopt;
-}
-
-/// The devices that this session speaks for count as connected while it lasts.
-void Session::note_presence() {
-  if (state_ != State::connected) return;
-  const DeviceSlotPtr& device = slot_ ? slot_ : intake_.first_device();
-  if (device && device->registered() && present_.insert(device->entry_ptr()).second)
-    device->entry().connection_opened();
+  if (commands_) send_commands();
 }
 
 // --- acknowledgement ---
@@ -321,7 +159,7 @@ void Session::on_batch(std::uint64_t first, std::uint64_t last, const Result<>& 
   for (std::uint64_t ticket = first; ticket <= last; ++ticket) {
     if (ticket < first_ticket_ || ticket - first_ticket_ >= unacknowledged_.size()) continue;  // the session has ended
     Unacknowledged& message = unacknowledged_[ticket - first_ticket_];
-    --message.batches;
+    --message.waits;
     if (!result) {
       message.lost = true;
       message.reason =
@@ -334,7 +172,7 @@ void Session::on_batch(std::uint64_t first, std::uint64_t last, const Result<>& 
 }
 
 void Session::acknowledge_ready() {
-  while (!unacknowledged_.empty() && unacknowledged_.front().batches == 0) {
+  while (!unacknowledged_.empty() && unacknowledged_.front().waits == 0) {
     Unacknowledged& message = unacknowledged_.front();
     if (message.lost && !v5()) {
       // 3.1.1 cannot say that a message failed: without a PUBACK, on a new connection, it is sent again.
@@ -345,7 +183,8 @@ void Session::acknowledge_ready() {
       }
       return;
     }
-    if (state_ == State::connected) write_puback(message);
+    if (state_ == State::connected) write_ack(message);
+    if (message.qos == 2) --unacknowledged_2_;
     unacknowledged_.pop_front();
     ++first_ticket_;
   }
@@ -357,26 +196,31 @@ void Session::acknowledge_ready() {
   }
 }
 
-void Session::write_puback(const Unacknowledged& message) {
-  if (!v5() || (message.reason == Reason::success && message.note.empty())) [[likely]]
+void Session::write_ack(const Unacknowledged& message) {
+  const bool plain = !v5() || (message.reason == Reason::success && message.note.empty());
+  if (plain && message.qos == 1) [[likely]]
     return wire::mqtt::encode_puback(message.packet_id, out_);
   const std::string note = presentable(message.note);
   wire::mqtt::Properties properties;
-  if (explain_ && note.size() + 16 <= client_packet_bytes_) properties.reason_string = note;
-  wire::mqtt::encode(wire::mqtt::Ack{.packet_id = message.packet_id, .reason = message.reason}, version_, properties,
-                     out_);
+  if (explain_ && !note.empty() && note.size() + 16 <= client_packet_bytes_) properties.reason_string = note;
+  wire::mqtt::encode(wire::mqtt::Ack{.type = message.qos == 2 ? PacketType::pubrec : PacketType::puback,
+                                     .packet_id = message.packet_id,
+                                     .reason = message.reason},
+                     version_, properties, out_);
 }
 
-/// Reads no further until the outbox has room.
-void Session::hold_for_room() {
+/// Reads no further until the outbox (or the broker) has room.
+void Session::hold_for_room(bool readings) {
   paused_ = true;
   connection_->pause_reading();
-  outbox_.when_accepting([weak = weak_from_this()] {
+  auto go_on = [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self || self->state_ != State::connected || !self->paused_) return;
     self->paused_ = false;
     self->connection_->resume_reading();
-  });
+  };
+  if (readings) outbox_.when_accepting(std::move(go_on));
+  else local().when_accepting(std::move(go_on));
 }
 
 // --- the end ---
@@ -384,7 +228,13 @@ void Session::hold_for_room() {
 void Session::handle_disconnect(const wire::mqtt::Frame& frame) {
   const auto notice = wire::mqtt::decode_notice(frame, version_, properties_);
   if (!notice) return fault(notice.error());
-  if (notice->reason != Reason::disconnect_with_will) will_.reset();
+  if (v5() && properties_.session_expiry) {
+    if (!session_->durable() && *properties_.session_expiry != 0)
+      return fault({Reason::protocol_error, "DISCONNECT: a session expiry, where CONNECT had none"});
+    expiry_s_ = std::min(*properties_.session_expiry,
+                         static_cast<std::uint32_t>(context_.config.broker.session_expiry_max.ns / 1'000'000'000));
+  }
+  if (notice->reason != Reason::disconnect_with_will) will_wanted_ = false;
   if (!is_error(notice->reason)) {
     tracer_.ok(ConnectionStage::connect, "the client has disconnected");
   } else {
@@ -414,6 +264,7 @@ void Session::write_notice(Reason reason, std::string_view message) {
   if (!v5()) return;
   const std::string text = presentable(message);
   wire::mqtt::Properties properties;
+  // A reason string may come with any DISCONNECT of ours, asked for or not.
   if (text.size() + 16 <= client_packet_bytes_) properties.reason_string = text;
   wire::mqtt::encode(wire::mqtt::Notice{.reason = reason}, version_, properties, out_);
 }
@@ -423,37 +274,29 @@ void Session::leave() {
   if (connection_ == nullptr || state_ == State::ending) return;
   flush();
   const bool was_connected = std::exchange(state_, State::ending) == State::connected;
-  if (was_connected) publish_will();
+  if (was_connected) leave_broker(will_wanted_);
   connection_->close();
 }
 
-void Session::publish_will() {
-  if (!will_) return;
-  const OwnWill will = *std::exchange(will_, std::nullopt);
-  now_ = wall_now();
-  if (!outbox_.accepting()) {
-    tracer_.failed(ConnectionStage::publish, "the will was dropped: " + outbox_.refusal().message);
-    return;
-  }
-  if (!take(will.topic, will.payload, 0, 0) && !context_.subscribers.none())
-    context_.subscribers.publish(identity_->tenant(), will.topic, will.payload, 0);
-  context_.metrics.messages_mqtt.add();
-  context_.metrics.readings_mqtt.add(std::exchange(readings_, 0));
+/// The connection is over for the broker: from here on the session waits for another one, or ends.
+void Session::leave_broker(bool will) {
+  commands_.reset();
+  if (!session_) return;
+  const broker::SessionPtr session = std::exchange(session_, nullptr);
+  context_.broker.disconnect(shard_.index(), session, *this, {.expiry_s = expiry_s_, .will = will});
 }
 
 void Session::on_closed(net::TcpConnection& connection, net::CloseReason reason) {
   const bool was_connected = std::exchange(state_, State::ending) == State::connected;
-  if (was_connected && !connection.draining() && reason != net::CloseReason::aborted) publish_will();
   if (identity_) {
     if (was_connected) {
       tracer_.ok(ConnectionStage::connect, "the connection has ended: " + std::string(to_string(reason)));
     }
     context_.metrics.mqtt_connections.add(-1);
-    context_.clients.remove(client_key_, connection.id());
     context_.sessions[shard_.index()].erase(this);
-    if (hears_readings()) context_.subscribers.remove(*this);
-    commands_.reset();
   }
+  // A server that stops has not lost its clients.
+  leave_broker(will_wanted_ && !connection.draining() && reason != net::CloseReason::aborted);
   for (const auto& device : present_) device->connection_closed();
   present_.clear();
   state_ = State::gone;
@@ -470,7 +313,7 @@ void Session::on_deadline(net::TcpConnection& connection) {
   }
   if (state_ != State::connected) return;
   // While we hold its input back, its silence is ours.
-  if (paused_) last_read_ = now;
+  if (paused_ || connection.above_high_water()) last_read_ = now;
   const Duration silent = now - last_read_;
   if (silent < silence_allowed_) return connection.set_deadline(silence_allowed_ - silent);
   context_.metrics.mqtt_timeouts.add();
@@ -483,7 +326,7 @@ void Session::on_drain(net::TcpConnection& connection) {
   if (state_ == State::waiting) return leave();
   if (state_ != State::connected) return;
   draining_ = true;
-  will_.reset();
+  will_wanted_ = false;
   connection.pause_reading();
   acknowledge_ready();
   flush();
@@ -503,6 +346,7 @@ void Session::on_no_room(net::TcpConnection& /*connection*/, bool own) {
 }
 
 void Session::taken_over() {
+  session_.reset();  // it is the other one's
   if (state_ != State::connected) return;
   context_.metrics.mqtt_takeovers.add();
   tracer_.failed(ConnectionStage::connect, "disconnected: another connection came with the same client identifier");
@@ -519,20 +363,6 @@ void Session::flush() {
   if (out_.empty()) return;
   if (connection_ != nullptr) connection_->write(out_);
   out_.clear();
-}
-
-Session::Delivery Session::deliver(TenantId tenant, std::string_view topic, std::uint64_t publisher,
-                                   const net::SharedBytes& frame_3, const net::SharedBytes& frame_5) {
-  if (state_ != State::connected || identity_->tenant() != tenant) return Delivery::not_wanted;
-  const auto wants = [&](const Subscription& subscription) {
-    if (subscription.options.no_local && publisher == connection_->id()) return false;
-    return subscription.readings && wire::mqtt::matches(subscription.filter, topic);
-  };
-  if (std::ranges::none_of(subscriptions_, wants)) return Delivery::not_wanted;
-  const net::SharedBytes& frame = v5() ? frame_5 : frame_3;
-  if (connection_->above_high_water() || frame->size() > client_packet_bytes_) return Delivery::dropped;
-  connection_->write(frame);
-  return Delivery::sent;
 }
 
 }  // namespace flux::ingest::mqtt

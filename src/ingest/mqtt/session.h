@@ -11,12 +11,13 @@
 #include <vector>
 
 #include "auth/device_auth.h"
+#include "broker/broker.h"
 #include "ingest/commands.h"
 #include "ingest/config.h"
 #include "ingest/metrics.h"
-#include "ingest/mqtt/client_table.h"
-#include "ingest/mqtt/subscribers.h"
+#include "ingest/mqtt/will.h"
 #include "ingest/outbox.h"
+#include "ingest/shard_ingest.h"
 #include "ingest/telemetry.h"
 #include "ingest/trace.h"
 #include "net/tcp.h"
@@ -27,13 +28,11 @@ namespace flux::ingest::mqtt {
 
 class Session;
 
-/// The device of `v1/devices/{device}/telemetry`; empty for another topic.
-std::string_view device_of(std::string_view topic);
-
 /// What packets are decoded into: the sessions of a shard share one, since none keeps anything in it.
 struct Scratch {
   wire::mqtt::Properties properties;
   wire::mqtt::Properties will_properties;
+  std::string passed_on;
 };
 
 /// What the sessions of a node share.
@@ -43,35 +42,41 @@ struct Context {
   const auth::DeviceAuthenticator& authenticator;
   SignIn& sign_in;
   registry::ConnectionLog& log;
-  ClientTable& clients;
-  Subscribers& subscribers;
+  broker::Broker& broker;
+  runtime::Shards& threads;
   std::vector<std::unordered_set<Session*>>& sessions;  ///< the connected ones, by shard; each touches its own
   std::vector<Scratch>& scratch;                        ///< by shard
   CommandPort* commands = nullptr;                      ///< null: there are none
 };
 
-/// One MQTT connection, from its first byte to its last. Lives on the shard that accepted it.
+/// One MQTT connection, from its first byte to its last. Lives on the shard of its broker session: a client that has
+/// one elsewhere is moved there with its CONNECT.
 ///
-/// A PUBLISH of QoS 1 is acknowledged when its readings are durable in the log, in the order in which they came. What
-/// cannot be taken is acknowledged too, so that one bad message does not block the others: MQTT 5 with the reason code
-/// and a sentence, 3.1.1 (which has no word for it) with a plain PUBACK, counted and shown in the connection log. Only
-/// when the log itself failed does a 3.1.1 message stay without PUBACK, and the connection ends: the device sends it
+/// It reads packets, knows who may do what (topics.h), and takes readings and the answers to commands. Everything
+/// between clients is the broker's.
+///
+/// A PUBLISH of QoS 1 or 2 is acknowledged when its readings are durable in the log, and when it is with all
+/// subscribers (durably so for sessions that outlive their connection), in the order in which they came. What cannot be
+/// taken is acknowledged too, so that one bad message does not block the others: MQTT 5 with the reason code and a
+/// sentence, older versions (which have no word for it) without, counted and shown in the connection log. Only when the
+/// log itself failed does such a message stay without an acknowledgement, and the connection ends: the device sends it
 /// again.
 ///
 /// A subscription to a device's commands is granted QoS 1. At most the client's receive maximum of them wait for their
 /// PUBACK; what a PUBACK means, and what happens to commands without one, is the `CommandPort`'s to know.
-///
-/// Sessions end with their connection (`session present` is always 0), so there is nothing to resume: commands that
-/// were not acknowledged come again on the next subscription, with DUP set.
-class Session final : public net::TcpHandler, public Answerer, public std::enable_shared_from_this<Session> {
+class Session final : public net::TcpHandler,
+                      public Answerer,
+                      public broker::Link,
+                      public std::enable_shared_from_this<Session> {
  public:
-  Session(const Context& context, TelemetryIntake& intake, Outbox& outbox, net::TcpConnection& connection);
+  Session(const Context& context, ShardIngest& shard, net::TcpConnection& connection);
   ~Session() override;
 
   // net::TcpHandler
   void on_open(net::TcpConnection& connection) override;
   std::size_t on_data(net::TcpConnection& connection, std::span<const std::byte> data) override;
   void on_closed(net::TcpConnection& connection, net::CloseReason reason) override;
+  void on_writable(net::TcpConnection& connection) override;
   void on_deadline(net::TcpConnection& connection) override;
   void on_drain(net::TcpConnection& connection) override;
   void on_no_room(net::TcpConnection& connection, bool own) override;
@@ -79,26 +84,24 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   // Answerer
   void on_batch(std::uint64_t first, std::uint64_t last, const Result<>& result) override;
 
-  /// Another connection has come with the same client identifier. On the shard.
-  void taken_over();
+  // broker::Link
+  void send(std::string_view packets) override;
+  [[nodiscard]] bool clogged() const override { return connection_ == nullptr || connection_->above_high_water(); }
+  void taken_over() override;
+
   /// Its credential was revoked. On the shard.
   void revoked(const auth::Identity& identity);
 
-  enum class Delivery : std::uint8_t { sent, dropped, not_wanted };
-  Delivery deliver(TenantId tenant, std::string_view topic, std::uint64_t publisher, const net::SharedBytes& frame_3,
-                   const net::SharedBytes& frame_5);
-
-  [[nodiscard]] runtime::Shard& shard() const { return shard_; }
-
  private:
   enum class State : std::uint8_t { waiting, connected, ending, gone };
-  /// Whether the packet at hand was dealt with, or must be shown again when there is room.
+  /// Whether the packet at hand was dealt with, or must be shown again when there is room (or elsewhere).
   enum class Handled : std::uint8_t { taken, hold };
 
-  /// A QoS 1 message that was not yet acknowledged.
+  /// A QoS 1 or 2 message that was not yet acknowledged.
   struct Unacknowledged {
     std::uint16_t packet_id = 0;
-    std::uint32_t batches = 0;  ///< that hold readings of it and are not yet durable
+    std::uint8_t qos = 1;
+    std::uint32_t waits = 0;  ///< for batches that hold readings of it, and for subscribers
     wire::mqtt::Reason reason = wire::mqtt::Reason::success;
     bool lost = false;  ///< the log did not take it
     std::string note;   ///< for the reason string
@@ -151,55 +154,65 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
     std::vector<Outgoing> outgoing;                                ///< not yet acknowledged
     std::deque<std::pair<std::uint64_t, CommandMessage>> waiting;  ///< for room in the client's receive maximum
     std::uint64_t last_number = 0;
-    std::uint16_t last_packet_id = 0;
   };
-  struct Subscription {
-    std::string filter;
-    wire::mqtt::SubscribeOptions options;
-    bool readings = true;  ///< may match what other devices publish
-  };
-  struct OwnWill {
-    std::string topic;
-    std::string payload;
-  };
-
   Handled handle(const wire::mqtt::Frame& frame);
-  void handle_connect(const wire::mqtt::Frame& frame);
+
+  // session_connect.cc
+  Handled handle_connect(const wire::mqtt::Frame& frame);
   std::optional<Refusal> check_connect(const wire::mqtt::Connect& connect, const wire::mqtt::Properties& properties);
   void refuse_connect(wire::mqtt::Reason reason, std::string_view message);
   [[nodiscard]] SignIn::Attempt attempt() const;
   [[nodiscard]] SignIn::Attempt attempt(const wire::mqtt::Connect& connect,
                                         std::span<const std::string_view> named) const;
+  std::optional<Refusal> take_will(const wire::mqtt::Will& will, const wire::mqtt::Properties& properties);
   void accept_connect(const wire::mqtt::Connect& connect, const wire::mqtt::Properties& properties);
-  Handled handle_publish(const wire::mqtt::Frame& frame);
-  bool resolve_alias(const wire::mqtt::Publish& publish, std::string_view& topic);
-  std::optional<Refusal> take(std::string_view topic, std::string_view payload, std::uint8_t qos,
-                              std::uint16_t packet_id);
-  std::optional<Refusal> find_device(std::string_view topic);
-  void note_presence();
-  void handle_subscribe(const wire::mqtt::Frame& frame);
-  wire::mqtt::Reason grant(std::string_view filter, const wire::mqtt::SubscribeOptions& options, std::string& why);
-  void handle_unsubscribe(const wire::mqtt::Frame& frame);
-  void hear_readings(bool before);
-  [[nodiscard]] bool hears_readings() const;
-  void handle_disconnect(const wire::mqtt::Frame& frame);
+  void note_connected(Duration keep_alive, const broker::Broker::Connected& connected);
+  [[nodiscard]] std::uint32_t session_expiry(const wire::mqtt::Connect& connect,
+                                             const wire::mqtt::Properties& properties) const;
 
+  // session_publish.cc
+  Handled handle_publish(const wire::mqtt::Frame& frame);
+  [[nodiscard]] bool window_full() const;
+  bool resolve_alias(const wire::mqtt::Publish& publish, std::string_view& topic);
+  void take_message(const wire::mqtt::Publish& publish, std::string_view topic);
+  std::optional<Refusal> take(std::string_view topic, std::string_view payload, const wire::mqtt::Publish& publish);
+  std::optional<Refusal> take_plain(std::string_view topic, const wire::mqtt::Publish& publish);
+  void forward(std::string_view topic, const wire::mqtt::Publish& publish, bool plain);
+  void forward_once(broker::Content content);
+  broker::ReceiptPtr receipt_for(std::uint64_t ticket);
+  void note_outcome(std::uint64_t ticket, const broker::Local::Outcome& outcome, bool plain);
+  void refuse(const wire::mqtt::Publish& publish, const Refusal& refusal);
+  std::optional<Refusal> find_device(std::string_view topic);
+  std::optional<Refusal> still_allowed();
+  void note_presence();
+  void handle_pubrel(const wire::mqtt::Frame& frame);
+
+  // session_subscribe.cc
+  void handle_subscribe(const wire::mqtt::Frame& frame);
+  wire::mqtt::Reason grant(std::string_view filter, const wire::mqtt::SubscribeOptions& options, std::size_t more,
+                           std::string& why);
+  void handle_unsubscribe(const wire::mqtt::Frame& frame);
+  void resume_commands();
+
+  // session_commands.cc
   [[nodiscard]] std::optional<std::string> commands_of(std::string_view filter) const;
   wire::mqtt::Reason grant_commands(std::string_view filter, const std::string& device, std::uint8_t qos,
                                     std::string& why);
   void end_commands(std::string_view filter);
   void deliver_command(std::uint64_t number, CommandMessage message);
   void send_commands();
-  void send_command(const Commanded::Subscribed& to, const CommandMessage& message);
-  void handle_puback(const wire::mqtt::Frame& frame);
-  std::optional<Refusal> take_answer(std::string_view topic, std::string_view payload, std::uint8_t qos,
-                                     std::uint16_t packet_id);
+  bool send_command(const Commanded::Subscribed& to, const CommandMessage& message);
+  void command_acknowledged(std::uint16_t packet_id, wire::mqtt::Reason reason);
+  std::optional<Refusal> take_answer(std::string_view topic, const wire::mqtt::Publish& publish);
   void answer_settled(std::uint8_t qos, std::uint64_t ticket, const Result<>& result);
 
+  // session.cc
+  void handle_disconnect(const wire::mqtt::Frame& frame);
+  void handle_ack(const wire::mqtt::Frame& frame);
   void acknowledge_ready();
-  void write_puback(const Unacknowledged& message);
-  void hold_for_room();
-  void publish_will();
+  void write_ack(const Unacknowledged& message);
+  void hold_for_room(bool readings);
+  void leave_broker(bool will);
   /// Says why (MQTT 5) and closes.
   void end(wire::mqtt::Reason reason, std::string_view message);
   void fault(const wire::mqtt::Fault& fault);
@@ -207,8 +220,10 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   void leave();
   void write_notice(wire::mqtt::Reason reason, std::string_view message);
   [[nodiscard]] bool v5() const { return version_ == wire::mqtt::Version::v5; }
+  [[nodiscard]] broker::Local& local() const { return context_.broker.local(shard_.index()); }
 
   const Context& context_;
+  ShardIngest& ingest_;
   TelemetryIntake& intake_;
   Outbox& outbox_;
   runtime::Shard& shard_;
@@ -219,33 +234,43 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   State state_ = State::waiting;
   wire::mqtt::Version version_ = wire::mqtt::Version::v3_1_1;
   std::string client_id_;
-  std::string client_key_;
   auth::IdentityPtr identity_;
+  broker::SessionPtr session_;  // while connected
   Duration silence_allowed_{};  // one and a half keep alive times
   Duration last_read_{};
-  Time now_{};  // of the read at hand
-  std::optional<OwnWill> will_;
+  Time now_{};                                  // of the read at hand
+  std::shared_ptr<const WillMessage> will_;     // during CONNECT
+  bool will_wanted_ = true;                     // when the connection ends
+  std::optional<std::uint32_t> expiry_s_;       // of the session, as DISCONNECT has it
   bool explain_ = true;                         // the client wants reason strings
   std::size_t client_packet_bytes_ = SIZE_MAX;  // the largest that it takes
-  std::uint16_t client_receive_maximum_ = UINT16_MAX;
 
-  std::string topic_;   // of the last message
+  std::string topic_;   // of the last message with readings
   DeviceSlotPtr slot_;  // its device; null when the payload names it
   bool topic_known_ = false;
+  std::string plain_topic_;  // the last other one that it may publish to
   std::vector<std::string> aliases_;
   std::unordered_set<registry::DeviceEntryPtr> present_;  // counted as connected by this session
   bool first_reading_ = true;
 
   Queue unacknowledged_;
-  std::uint64_t first_ticket_ = 0;  // of the front
-  std::string out_;                 // written at the end of each call
+  std::uint64_t first_ticket_ = 0;    // of the front
+  std::size_t unacknowledged_2_ = 0;  // those of QoS 2
+  std::string out_;                   // written at the end of each call
   bool paused_ = false;
   bool draining_ = false;
 
-  std::vector<Subscription> subscriptions_;
   std::unique_ptr<Commanded> commands_;
   std::uint64_t messages_ = 0;  // counted once per read
   std::uint64_t readings_ = 0;
 };
+
+/// In words fit for a reason string.
+std::string sentence(const Error& error);
+std::string presentable(std::string_view text, std::size_t limit = 400);
+wire::mqtt::Reason reason_of(ErrorCode code);
+inline std::string_view as_text(wire::mqtt::Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 }  // namespace flux::ingest::mqtt

@@ -11,14 +11,6 @@ namespace flux::ingest::mqtt {
 using registry::ConnectionStage;
 using wire::mqtt::Reason;
 
-namespace {
-
-std::string_view as_text(wire::mqtt::Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-}  // namespace
-
 /// Whose commands a filter asks for; nothing when it asks for none. A device's own credential may come with wildcards.
 std::optional<std::string> Session::commands_of(std::string_view filter) const {
   if (context_.commands == nullptr) return std::nullopt;
@@ -75,21 +67,14 @@ void Session::send_commands() {
     auto& [number, message] = commands_->waiting.front();
     const auto to = std::ranges::find(commands_->feeds, number, &Commanded::Subscribed::number);
     if (to != commands_->feeds.end() && message.expires > wall_now()) {
-      if (to->qos == 1 && commands_->outgoing.size() >= client_receive_maximum_) return;
-      send_command(*to, message);
+      if (!send_command(*to, message)) return;
     }
     commands_->waiting.pop_front();
   }
 }
 
-void Session::send_command(const Commanded::Subscribed& to, const CommandMessage& message) {
-  std::uint16_t packet_id = 0;
-  if (to.qos == 1) {
-    do {
-      packet_id = ++commands_->last_packet_id;
-    } while (packet_id == 0 || std::ranges::find(commands_->outgoing, packet_id, &Commanded::Outgoing::packet_id) !=
-                                   commands_->outgoing.end());
-  }
+/// False: there is no room in the client's receive maximum.
+bool Session::send_command(const Commanded::Subscribed& to, const CommandMessage& message) {
   const std::string payload = command_payload(message);
   const std::string answer_to = to.topic + "/" + message.id + "/response";
   wire::mqtt::Properties properties;
@@ -103,58 +88,57 @@ void Session::send_command(const Commanded::Subscribed& to, const CommandMessage
     const std::int64_t left = (message.expires - wall_now()).ns / 1'000'000'000 + 1;
     properties.message_expiry = static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 1, UINT32_MAX));
   }
-  const wire::mqtt::Publish publish{.dup = to.qos == 1 && message.again,
-                                    .qos = to.qos,
-                                    .topic = to.topic,
-                                    .packet_id = packet_id,
-                                    .payload = std::as_bytes(std::span(payload))};
+  wire::mqtt::Publish publish{.dup = to.qos == 1 && message.again,
+                              .qos = to.qos,
+                              .topic = to.topic,
+                              .packet_id = static_cast<std::uint16_t>(to.qos > 0 ? 1 : 0),
+                              .payload = std::as_bytes(std::span(payload))};
   std::string packet;
   wire::mqtt::encode(publish, version_, properties, packet);
   if (packet.size() > client_packet_bytes_) {
     context_.commands->refused(identity_->tenant(), to.device, message.id, false,
                                "its message has " + std::to_string(packet.size()) +
                                    " bytes, and the device takes no more than " + std::to_string(client_packet_bytes_));
-    return;
+    return true;
   }
-  if (to.qos == 1) commands_->outgoing.push_back({packet_id, to.device, message.id});
+  if (to.qos == 1) {
+    const auto packet_id = session_->begin_foreign();
+    if (!packet_id) return false;
+    publish.packet_id = *packet_id;
+    packet.clear();
+    wire::mqtt::encode(publish, version_, properties, packet);
+    commands_->outgoing.push_back({*packet_id, to.device, message.id});
+  }
   context_.metrics.mqtt_commands.add();
   tracer_.ok(ConnectionStage::subscribe, "command " + message.id + " sent with QoS " + std::to_string(to.qos),
              to.device);
   out_ += packet;
+  return true;
 }
 
-void Session::handle_puback(const wire::mqtt::Frame& frame) {
-  const auto ack = wire::mqtt::decode_ack(frame, version_, properties_);
-  if (!ack) return fault(ack.error());
-  const auto found = commands_ == nullptr
-                         ? std::vector<Commanded::Outgoing>::iterator{}
-                         : std::ranges::find(commands_->outgoing, ack->packet_id, &Commanded::Outgoing::packet_id);
-  if (commands_ == nullptr || found == commands_->outgoing.end())
-    return fault({Reason::protocol_error,
-                  "PUBACK for packet " + std::to_string(ack->packet_id) + ", which was not sent or is acknowledged"});
-  if (is_error(ack->reason)) {
-    std::string reason = "the device refused it: " + std::string(to_string(ack->reason));
-    if (properties_.reason_string) reason += ": " + std::string(*properties_.reason_string);
+void Session::command_acknowledged(std::uint16_t packet_id, Reason why) {
+  if (!commands_) return;
+  const auto found = std::ranges::find(commands_->outgoing, packet_id, &Commanded::Outgoing::packet_id);
+  if (found == commands_->outgoing.end()) return;
+  if (is_error(why)) {
+    std::string reason = "the device refused it: " + std::string(to_string(why));
+    if (v5() && properties_.reason_string) reason += ": " + std::string(*properties_.reason_string);
     context_.commands->refused(identity_->tenant(), found->device, found->command, true, reason);
   } else {
     context_.commands->received(identity_->tenant(), found->device, found->command);
   }
   commands_->outgoing.erase(found);
-  send_commands();
 }
 
 /// Nothing: the answer is on its way to the database, and a PUBACK follows it.
-std::optional<Session::Refusal> Session::take_answer(std::string_view topic, std::string_view payload, std::uint8_t qos,
-                                                     std::uint16_t packet_id) {
+std::optional<Session::Refusal> Session::take_answer(std::string_view topic, const wire::mqtt::Publish& publish) {
+  const std::uint8_t qos = publish.qos;
   const auto refuse = [&](Reason reason, Error error) -> std::optional<Refusal> {
     context_.metrics.refused_answers.add();
     tracer_.failed(ConnectionStage::publish, error.field.empty() ? error.message : error.field + ": " + error.message);
     return Refusal{reason, std::move(error)};
   };
-  if (!identity_->live(now_)) [[unlikely]] {
-    end(Reason::not_authorized, "the credential has expired or was revoked");
-    return Refusal{Reason::not_authorized, {ErrorCode::unauthenticated, "the credential is no longer valid", {}}};
-  }
+  if (auto refusal = still_allowed()) return refusal;
   const auto named = response_topic(topic);
   if (!named)
     return refuse(Reason::topic_name_invalid, {ErrorCode::invalid_argument,
@@ -175,12 +159,16 @@ std::optional<Session::Refusal> Session::take_answer(std::string_view topic, std
   if (v5() && properties_.correlation_data && as_text(*properties_.correlation_data) != id)
     return refuse(Reason::payload_format_invalid,
                   {ErrorCode::invalid_argument, "the correlation data is not the id of the topic's command", {}});
-  auto answer = parse_answer(payload);
+  auto answer = parse_answer(as_text(publish.payload));
   if (!answer) return refuse(Reason::payload_format_invalid, std::move(answer).error());
   tracer_.ok(ConnectionStage::publish, "command " + id + " answered: " + (answer->succeeded ? "succeeded" : "failed"),
              device);
   const std::uint64_t ticket = first_ticket_ + unacknowledged_.size();
-  if (qos == 1) unacknowledged_.push_back({packet_id, 1, Reason::success, false, {}});
+  if (qos > 0) unacknowledged_.push_back({.packet_id = publish.packet_id, .qos = qos, .waits = 1, .note = {}});
+  if (qos == 2) {
+    ++unacknowledged_2_;
+    session_->receive(publish.packet_id);
+  }
   context_.commands->answered(identity_->tenant(), device, id, *std::move(answer),
                               [weak = weak_from_this(), &shard = shard_, qos, ticket](const Result<>& result) {
                                 shard.post([weak, qos, ticket, result] {
@@ -197,7 +185,7 @@ void Session::answer_settled(std::uint8_t qos, std::uint64_t ticket, const Resul
   }
   if (qos == 0 || ticket < first_ticket_ || ticket - first_ticket_ >= unacknowledged_.size()) return;
   Unacknowledged& message = unacknowledged_[ticket - first_ticket_];
-  message.batches = 0;
+  message.waits = 0;
   if (!result) {
     message.note = result.error().message;
     switch (result.error().code) {
