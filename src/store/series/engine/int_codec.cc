@@ -5,12 +5,13 @@
 #include <numeric>
 #include <vector>
 
-#include "store/series/engine/bitpack.h"
+#include "store/series/engine/entropy.h"
+#include "store/series/engine/numbers.h"
 
 namespace flux::store::engine {
 namespace {
 
-enum Id : std::uint8_t { kConstant = 1, kOffset, kDelta, kZigzag, kDelta2, kRuns, kDictionary };
+enum Id : std::uint8_t { kConstant = 1, kOffset, kDelta, kZigzag, kDelta2, kRuns, kDictionary, kWalk };
 
 using Words = std::vector<std::uint64_t>;
 
@@ -61,11 +62,18 @@ void divide_and_zigzag(Words& values, std::uint64_t scale) {
   }
 }
 
+// What a value of a walk is to the next step.
+constexpr std::size_t kWalls = 3;
+constexpr std::uint8_t wall_of(std::uint64_t value, std::uint64_t min, std::uint64_t max) {
+  if (value == min) return 1;
+  return value == max ? 2 : 0;
+}
+
 struct Choice {
   Id id = kOffset;
   std::uint64_t base = 0;
   std::uint64_t scale = 1;
-  PackPlan plan;
+  NumbersPlan plan;
 };
 
 // Distinct values, ascending, as long as there are few of them.
@@ -113,19 +121,20 @@ class Encoder {
       write_runs(runs, other);
       keep_shorter(start, other);
     }
-    if (best_.plan.width > 2) {
+    if (best_.plan.bytes * 8 > values_.size()) {
       Words entries;
-      if (find_dictionary(values_, entries) &&
-          static_cast<unsigned>(std::bit_width(entries.size() - 1)) < best_.plan.width) {
+      if (find_dictionary(values_, entries)) {
         write_dictionary(entries, other);
         keep_shorter(start, other);
       }
     }
+    write_walk(min, other);
+    keep_shorter(start, other);
   }
 
  private:
   void keep_shorter(std::size_t start, std::string& other) {
-    if (other.size() < out_.size() - start) {
+    if (!other.empty() && other.size() < out_.size() - start) {
       out_.resize(start);
       out_ += other;
     }
@@ -133,7 +142,7 @@ class Encoder {
   }
 
   void consider(Id id, std::uint64_t base, std::uint64_t scale) {
-    const PackPlan plan = plan_pack(scratch_.trial);
+    const NumbersPlan plan = plan_numbers(scratch_.trial);
     if (have_ && plan.bytes >= best_.plan.bytes) return;
     have_ = true;
     best_ = {id, base, scale, plan};
@@ -180,7 +189,8 @@ class Encoder {
     if (best_.id != kOffset) put_signed(out_, as_signed(values_[0]));
     if (best_.id != kZigzag) put_signed(out_, as_signed(best_.base));
     put_varint(out_, best_.scale);
-    pack(scratch_.best, best_.plan, out_);
+    refine(scratch_.best, best_.plan);
+    write_numbers(scratch_.best, best_.plan, out_);
   }
 
   void write_runs(std::size_t runs, std::string& out) {
@@ -210,7 +220,39 @@ class Encoder {
     for (std::size_t i = 0; i < values_.size(); ++i)
       indices[i] = static_cast<std::uint64_t>(std::ranges::lower_bound(entries, as_signed(values_[i]), {}, as_signed) -
                                               entries.begin());
-    pack(indices, plan_pack(indices), out);
+    NumbersPlan plan = plan_numbers(indices);
+    refine(indices, plan);
+    write_numbers(indices, plan, out);
+  }
+
+  // Where a walk stops at a wall, the next step goes one way only.
+  void write_walk(std::uint64_t min, std::string& out) {
+    std::uint64_t max = min;
+    std::size_t at_wall = 0;
+    for (const std::uint64_t value : values_)
+      if (as_signed(value) > as_signed(max)) max = value;
+    for (const std::uint64_t value : values_) at_wall += value == min || value == max ? 1 : 0;
+    if (at_wall < kLeastForEntropy) return;
+    Words& steps = scratch_.trial;
+    steps.resize(values_.size() - 1);
+    for (std::size_t i = 1; i < values_.size(); ++i) steps[i - 1] = values_[i] - values_[i - 1];
+    const std::uint64_t scale = greatest_magnitude_divisor(steps);
+    divide_and_zigzag(steps, scale);
+    EntropyPlan plan(kWalls);
+    std::vector<std::uint8_t> contexts(steps.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      contexts[i] = wall_of(values_[i], min, max);
+      plan.count(contexts[i], steps[i]);
+    }
+    if (const std::size_t bytes = plan.bytes() + 16; bytes >= best_.plan.bytes) return;
+    out.push_back(static_cast<char>(kWalk));
+    put_signed(out, as_signed(values_[0]));
+    put_signed(out, as_signed(min));
+    put_signed(out, as_signed(max));
+    put_varint(out, scale);
+    std::string coded;
+    encode_entropy(steps, contexts, plan, coded);
+    put_text(out, coded);
   }
 
   std::span<const std::uint64_t> values_;
@@ -243,12 +285,26 @@ bool decode_dictionary(ByteReader& in, std::size_t count, std::uint64_t* out) {
   const std::uint64_t size = in.varint();
   if (!in.ok() || size == 0 || size > kMaxDictionary) return false;
   Words entries(size);
-  if (!decode_list(in, size, entries.data(), true) || !unpack(in, count, out)) return false;
+  if (!decode_list(in, size, entries.data(), true) || !read_numbers(in, count, out)) return false;
   for (std::size_t i = 0; i < count; ++i) {
     if (out[i] >= size) return false;
     out[i] = entries[out[i]];
   }
   return true;
+}
+
+bool decode_walk(ByteReader& in, std::size_t count, std::uint64_t* out) {
+  auto value = static_cast<std::uint64_t>(in.signed_varint());
+  const auto min = static_cast<std::uint64_t>(in.signed_varint());
+  const auto max = static_cast<std::uint64_t>(in.signed_varint());
+  const std::uint64_t scale = in.varint();
+  ByteReader coded(in.text());
+  thread_local EntropyReader reader;
+  if (!in.ok() || !reader.start(coded, kWalls)) return false;
+  out[0] = value;
+  for (std::size_t i = 1; i < count; ++i)
+    out[i] = value += static_cast<std::uint64_t>(unzigzag(reader.next(wall_of(value, min, max)))) * scale;
+  return reader.finish();
 }
 
 bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nested) {
@@ -263,7 +319,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
     case kOffset: {
       const auto base = static_cast<std::uint64_t>(in.signed_varint());
       const std::uint64_t scale = in.varint();
-      if (!in.ok() || !unpack(in, count, out)) return false;
+      if (!in.ok() || !read_numbers(in, count, out)) return false;
       for (std::size_t i = 0; i < count; ++i) out[i] = base + out[i] * scale;
       return true;
     }
@@ -271,7 +327,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
       std::uint64_t value = static_cast<std::uint64_t>(in.signed_varint());
       const auto base = static_cast<std::uint64_t>(in.signed_varint());
       const std::uint64_t scale = in.varint();
-      if (!in.ok() || !unpack(in, count - 1, out + 1)) return false;
+      if (!in.ok() || !read_numbers(in, count - 1, out + 1)) return false;
       out[0] = value;
       for (std::size_t i = 1; i < count; ++i) out[i] = value += base + out[i] * scale;
       return true;
@@ -279,7 +335,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
     case kZigzag: {
       std::uint64_t value = static_cast<std::uint64_t>(in.signed_varint());
       const std::uint64_t scale = in.varint();
-      if (!in.ok() || !unpack(in, count - 1, out + 1)) return false;
+      if (!in.ok() || !read_numbers(in, count - 1, out + 1)) return false;
       out[0] = value;
       for (std::size_t i = 1; i < count; ++i) out[i] = value += static_cast<std::uint64_t>(unzigzag(out[i])) * scale;
       return true;
@@ -288,7 +344,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
       std::uint64_t value = static_cast<std::uint64_t>(in.signed_varint());
       std::uint64_t delta = static_cast<std::uint64_t>(in.signed_varint());
       const std::uint64_t scale = in.varint();
-      if (!in.ok() || count < 2 || !unpack(in, count - 2, out + 2)) return false;
+      if (!in.ok() || count < 2 || !read_numbers(in, count - 2, out + 2)) return false;
       out[0] = value;
       out[1] = value += delta;
       for (std::size_t i = 2; i < count; ++i) {
@@ -299,6 +355,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
     }
     case kRuns: return !nested && decode_runs(in, count, out);
     case kDictionary: return !nested && decode_dictionary(in, count, out);
+    case kWalk: return decode_walk(in, count, out);
     default: return false;
   }
 }
