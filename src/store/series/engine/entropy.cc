@@ -13,14 +13,6 @@ constexpr std::uint32_t kLowest = EntropyReader::kLowest;
 constexpr unsigned kSizeBits = 9;   // of a table's number of tokens
 constexpr unsigned kWidthBits = 4;  // of a share's width
 
-constexpr unsigned token_of(std::uint64_t number) {
-  if (number < 32) return static_cast<unsigned>(number);
-  const auto width = static_cast<unsigned>(std::bit_width(number));
-  return 32 + 4 * (width - 6) + static_cast<unsigned>(number >> (width - 3) & 3);
-}
-
-constexpr unsigned raw_bits_of(unsigned token) { return token < 32 ? 0 : (token - 32) / 4 + 3; }
-
 // Appends bits, lowest first.
 class BitWriter {
  public:
@@ -102,12 +94,6 @@ void put_shares(const Shares& shares, BitWriter& out) {
 }
 
 }  // namespace
-
-void EntropyPlan::count(std::size_t context, std::uint64_t number) {
-  const unsigned token = token_of(number);
-  ++counts_[context][token];
-  raw_bits_ += raw_bits_of(token);
-}
 
 std::size_t EntropyPlan::bytes() const {
   double bits = static_cast<double>(raw_bits_);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -27,11 +28,23 @@ namespace flux::store::engine {
 inline constexpr std::size_t kMaxContexts = 6;
 inline constexpr std::size_t kTokens = 32 + 4 * 59;
 
+constexpr unsigned token_of(std::uint64_t number) {
+  if (number < 32) return static_cast<unsigned>(number);
+  const auto width = static_cast<unsigned>(std::bit_width(number));
+  return 32 + 4 * (width - 6) + static_cast<unsigned>(number >> (width - 3) & 3);
+}
+
+constexpr unsigned raw_bits_of(unsigned token) { return token < 32 ? 0 : (token - 32) / 4 + 3; }
+
 /// Counts numbers by context and token, and says what coding them will take.
 class EntropyPlan {
  public:
   explicit EntropyPlan(std::size_t contexts) : contexts_(contexts) {}
-  void count(std::size_t context, std::uint64_t number);
+  void count(std::size_t context, std::uint64_t number) {
+    const unsigned token = token_of(number);
+    ++counts_[context][token];
+    raw_bits_ += raw_bits_of(token);
+  }
   /// The coded size, about.
   [[nodiscard]] std::size_t bytes() const;
   [[nodiscard]] std::size_t contexts() const { return contexts_; }

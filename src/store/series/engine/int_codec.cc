@@ -21,7 +21,7 @@ constexpr std::size_t kMaxDictionary = 64;
 struct Scratch {
   Words deltas;
   Words trial;
-  Words best;
+  std::array<Words, 4> numbers;  // of each candidate
 };
 
 std::int64_t as_signed(std::uint64_t value) { return static_cast<std::int64_t>(value); }
@@ -113,6 +113,7 @@ class Encoder {
     }
     try_offset(min);
     try_deltas();
+    choose();
     const std::size_t start = out_.size();
     write_best();
     if (nested) return;
@@ -121,9 +122,10 @@ class Encoder {
       write_runs(runs, other);
       keep_shorter(start, other);
     }
-    if (best_.plan.bytes * 8 > values_.size()) {
+    if (best_bytes() * 4 > values_.size()) {  // two bits a value
       Words entries;
-      if (find_dictionary(values_, entries)) {
+      if (find_dictionary(values_, entries) &&
+          values_.size() * static_cast<unsigned>(std::bit_width(entries.size() - 1)) < best_bytes() * 12) {
         write_dictionary(entries, other);
         keep_shorter(start, other);
       }
@@ -141,19 +143,40 @@ class Encoder {
     other.clear();
   }
 
+  // What the next candidate's numbers go into.
+  Words& next() { return scratch_.numbers[candidates_]; }
+
   void consider(Id id, std::uint64_t base, std::uint64_t scale) {
-    const NumbersPlan plan = plan_numbers(scratch_.trial);
-    if (have_ && plan.bytes >= best_.plan.bytes) return;
-    have_ = true;
-    best_ = {id, base, scale, plan};
-    std::swap(scratch_.best, scratch_.trial);
+    NumbersPlan plan;
+    plan.pack = plan_pack(next());
+    plan.bytes = plan.pack.bytes;
+    choices_[candidates_++] = {id, base, scale, plan};
   }
 
+  // Packed sizes are had cheaply; entropy coding is measured for those that may win by it.
+  void choose() {
+    std::size_t least = SIZE_MAX;
+    for (std::size_t i = 0; i < candidates_; ++i) least = std::min(least, choices_[i].plan.bytes);
+    best_ = 0;
+    for (std::size_t i = 0; i < candidates_; ++i) {
+      Choice& choice = choices_[i];
+      // Steps that are tokens as they are have the same frequencies with and without their signs in front.
+      const bool same = choice.id == kZigzag && choices_[i - 1].scale == choice.scale &&
+                        choices_[i - 1].plan.coding != NumberCoding::packed &&
+                        std::ranges::all_of(scratch_.numbers[i - 1], [](std::uint64_t step) { return step < 32; });
+      if (!same && choice.plan.bytes * 2 <= least * 3) consider_entropy(scratch_.numbers[i], choice.plan);
+      if (choice.plan.bytes < choices_[best_].plan.bytes) best_ = i;
+    }
+  }
+
+  [[nodiscard]] std::size_t best_bytes() const { return choices_[best_].plan.bytes; }
+
   void try_offset(std::uint64_t min) {
-    scratch_.trial.resize(values_.size());
-    for (std::size_t i = 0; i < values_.size(); ++i) scratch_.trial[i] = values_[i] - min;
-    const std::uint64_t scale = greatest_divisor(scratch_.trial);
-    divide(scratch_.trial, scale);
+    Words& numbers = next();
+    numbers.resize(values_.size());
+    for (std::size_t i = 0; i < values_.size(); ++i) numbers[i] = values_[i] - min;
+    const std::uint64_t scale = greatest_divisor(numbers);
+    divide(numbers, scale);
     consider(kOffset, min, scale);
   }
 
@@ -165,32 +188,36 @@ class Encoder {
     for (const std::uint64_t delta : deltas)
       if (as_signed(delta) < as_signed(min)) min = delta;
 
-    scratch_.trial.resize(deltas.size());
-    for (std::size_t i = 0; i < deltas.size(); ++i) scratch_.trial[i] = deltas[i] - min;
-    std::uint64_t scale = greatest_divisor(scratch_.trial);
-    divide(scratch_.trial, scale);
+    Words& offsets = next();
+    offsets.resize(deltas.size());
+    for (std::size_t i = 0; i < deltas.size(); ++i) offsets[i] = deltas[i] - min;
+    std::uint64_t scale = greatest_divisor(offsets);
+    divide(offsets, scale);
     consider(kDelta, min, scale);
 
-    scratch_.trial = deltas;
-    scale = greatest_magnitude_divisor(scratch_.trial);
-    divide_and_zigzag(scratch_.trial, scale);
+    Words& steps = next();
+    steps = deltas;
+    scale = greatest_magnitude_divisor(steps);
+    divide_and_zigzag(steps, scale);
     consider(kZigzag, 0, scale);
 
     if (deltas.size() < 2) return;
-    scratch_.trial.resize(deltas.size() - 1);
-    for (std::size_t i = 1; i < deltas.size(); ++i) scratch_.trial[i - 1] = deltas[i] - deltas[i - 1];
-    scale = greatest_magnitude_divisor(scratch_.trial);
-    divide_and_zigzag(scratch_.trial, scale);
+    Words& changes = next();
+    changes.resize(deltas.size() - 1);
+    for (std::size_t i = 1; i < deltas.size(); ++i) changes[i - 1] = deltas[i] - deltas[i - 1];
+    scale = greatest_magnitude_divisor(changes);
+    divide_and_zigzag(changes, scale);
     consider(kDelta2, deltas[0], scale);
   }
 
   void write_best() {
-    out_.push_back(static_cast<char>(best_.id));
-    if (best_.id != kOffset) put_signed(out_, as_signed(values_[0]));
-    if (best_.id != kZigzag) put_signed(out_, as_signed(best_.base));
-    put_varint(out_, best_.scale);
-    refine(scratch_.best, best_.plan);
-    write_numbers(scratch_.best, best_.plan, out_);
+    Choice& best = choices_[best_];
+    out_.push_back(static_cast<char>(best.id));
+    if (best.id != kOffset) put_signed(out_, as_signed(values_[0]));
+    if (best.id != kZigzag) put_signed(out_, as_signed(best.base));
+    put_varint(out_, best.scale);
+    refine(scratch_.numbers[best_], best.plan);
+    write_numbers(scratch_.numbers[best_], best.plan, out_);
   }
 
   void write_runs(std::size_t runs, std::string& out) {
@@ -244,7 +271,7 @@ class Encoder {
       contexts[i] = wall_of(values_[i], min, max);
       plan.count(contexts[i], steps[i]);
     }
-    if (const std::size_t bytes = plan.bytes() + 16; bytes >= best_.plan.bytes) return;
+    if (const std::size_t bytes = plan.bytes() + 16; bytes >= best_bytes()) return;
     out.push_back(static_cast<char>(kWalk));
     put_signed(out, as_signed(values_[0]));
     put_signed(out, as_signed(min));
@@ -258,8 +285,9 @@ class Encoder {
   std::span<const std::uint64_t> values_;
   std::string& out_;
   Scratch& scratch_;
-  Choice best_;
-  bool have_ = false;
+  std::array<Choice, 4> choices_;
+  std::size_t candidates_ = 0;
+  std::size_t best_ = 0;
 };
 
 bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nested);
@@ -372,5 +400,24 @@ void encode_ints(std::span<const std::uint64_t> values, std::string& out) {
 }
 
 bool decode_ints(ByteReader& in, std::size_t count, std::uint64_t* out) { return decode_list(in, count, out, false); }
+
+std::string describe_ints(ByteReader& in) {
+  std::string name;
+  switch (in.fixed<std::uint8_t>()) {
+    case kConstant: return "constant";
+    case kRuns: return "runs";
+    case kDictionary: return "dictionary";
+    case kWalk: return "walk, entropy";
+    case kOffset: name = "offset"; break;
+    case kDelta: name = "delta"; break;
+    case kZigzag: name = "zigzag"; break;
+    case kDelta2: name = "delta2"; break;
+    default: return "damaged";
+  }
+  (void)in.signed_varint();
+  if (name == "delta" || name == "delta2") (void)in.signed_varint();
+  (void)in.varint();
+  return name + (in.fixed<std::uint8_t>() < kFirstEntropyByte ? ", packed" : ", entropy");
+}
 
 }  // namespace flux::store::engine

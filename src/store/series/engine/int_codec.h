@@ -31,4 +31,7 @@ void encode_ints(std::span<const std::uint64_t> values, std::string& out);
 /// Reads `count` values; false when the bytes are not what `encode_ints` writes.
 bool decode_ints(ByteReader& in, std::size_t count, std::uint64_t* out);
 
+/// The name of the coding that `in` begins with.
+std::string describe_ints(ByteReader& in);
+
 }  // namespace flux::store::engine

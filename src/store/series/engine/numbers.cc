@@ -7,7 +7,7 @@
 namespace flux::store::engine {
 namespace {
 
-constexpr std::uint8_t kEntropy = 0x80;
+constexpr std::uint8_t kEntropy = kFirstEntropyByte;
 constexpr std::uint8_t kEntropyByLast = 0x81;
 constexpr std::size_t kClasses = 4;
 
@@ -39,12 +39,16 @@ NumbersPlan plan_numbers(std::span<const std::uint64_t> numbers) {
   NumbersPlan plan;
   plan.pack = plan_pack(numbers);
   plan.bytes = plan.pack.bytes;
-  if (numbers.size() < kLeastForEntropy || plan.pack.bytes < kLeastForEntropy) return plan;
+  consider_entropy(numbers, plan);
+  return plan;
+}
+
+void consider_entropy(std::span<const std::uint64_t> numbers, NumbersPlan& plan) {
+  if (numbers.size() < kLeastForEntropy || plan.pack.bytes < kLeastForEntropy) return;
   const std::size_t bytes = plan_entropy(numbers).bytes() + 3;
-  if (!is_worth_entropy(bytes, plan.bytes)) return plan;
+  if (!is_worth_entropy(bytes, plan.bytes)) return;
   plan.coding = NumberCoding::entropy;
   plan.bytes = bytes;
-  return plan;
 }
 
 void refine(std::span<const std::uint64_t> numbers, NumbersPlan& plan) {

@@ -25,6 +25,8 @@ struct NumbersPlan {
 };
 
 NumbersPlan plan_numbers(std::span<const std::uint64_t> numbers);
+/// Makes the plan to pack them one to code them by their frequencies, where that pays.
+void consider_entropy(std::span<const std::uint64_t> numbers, NumbersPlan& plan);
 /// Looks for a better plan at more cost, for numbers that are written for sure.
 void refine(std::span<const std::uint64_t> numbers, NumbersPlan& plan);
 void write_numbers(std::span<const std::uint64_t> numbers, const NumbersPlan& plan, std::string& out);
@@ -34,6 +36,7 @@ bool read_numbers(ByteReader& in, std::size_t count, std::uint64_t* out);
 constexpr bool is_worth_entropy(std::size_t entropy_bytes, std::size_t packed_bytes) {
   return entropy_bytes + entropy_bytes / 16 < packed_bytes;
 }
+inline constexpr std::uint8_t kFirstEntropyByte = 0x80;
 inline constexpr std::size_t kLeastForEntropy = 64;  ///< numbers; a table costs more than fewer can save
 
 }  // namespace flux::store::engine
