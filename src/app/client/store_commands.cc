@@ -73,7 +73,7 @@ class StoreTarget {
 
 /// Problems on stderr; whether there were any.
 bool print_problems(const json& report) {
-  for (const json& problem : report.at("problems")) remark("fluxgate: " + seen(problem));
+  for (const json& problem : report.at("problems")) remark("fluxgate: " + plain(problem));
   return !report.at("problems").empty();
 }
 
@@ -150,7 +150,7 @@ int store_merge(const StoreOptions& options) {
   const std::string state = status.at("state").get<std::string>();
   if (options.json) print_json(*answer);
   if (state == "failed") {
-    remark("fluxgate: the merge ended early: " + seen(status.at("error")));
+    remark("fluxgate: the merge ended early: " + plain(status.at("error")));
     return 1;
   }
   if (!options.json)
