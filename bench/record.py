@@ -24,6 +24,8 @@ COLUMNS = {
     "mqtt": [("readings_per_s", "wall clock, readings/s"), ("peak_memory_mb", "memory, MB")],
     "line_cpu": [("readings_per_s", "wall clock, readings/s"), ("peak_memory_mb", "memory, MB")],
     "line_iot": [("readings_per_s", "wall clock, readings/s"), ("peak_memory_mb", "memory, MB")],
+    "store_cpu": [("values_per_cpu_s", "values per CPU second, loaded"), ("values_per_cpu_s_with_merge", "with the merge"), ("peak_memory_mb", "memory, MB")],
+    "store_iot": [("values_per_cpu_s", "values per CPU second, loaded"), ("values_per_cpu_s_with_merge", "with the merge"), ("peak_memory_mb", "memory, MB")],
     "browser_http": [("p50_ms", "p50, ms"), ("published", "values"), ("lost", "lost")],
     "browser_mqtt": [("p50_ms", "p50, ms"), ("published", "values"), ("lost", "lost")],
     "build": [],
@@ -34,6 +36,7 @@ FIGURES = {
     "readings_per_cpu_s": "readings per CPU second of the server",
     "p99_ms": "p99, ms",
     "seconds": "s",
+    "bytes_per_value": "bytes per value on disk, merged, index included",
 }
 TITLES = {
     "start": "Start on an empty folder",
@@ -43,6 +46,8 @@ TITLES = {
     "mqtt": "MQTT QoS 1, single messages of one value over 50 connections",
     "line_cpu": "Line protocol, tsbs-cpu-only-24h",
     "line_iot": "Line protocol, tsbs-iot-24h",
+    "store_cpu": "Store, tsbs-cpu-only-24h loaded and merged to the end",
+    "store_iot": "Store, tsbs-iot-24h loaded and merged to the end",
     "browser_http": "Publish by HTTP until painted in Chromium",
     "browser_mqtt": "Publish by MQTT QoS 1 until painted in Chromium",
     "build": "Clean release build",

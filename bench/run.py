@@ -148,11 +148,53 @@ def scenario_line_iot(options) -> dict:
     return line_file(options, "tsbs-iot-24h")
 
 
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def store_file(options, name: str) -> dict:
+    """Line protocol until queryable, then merged to the end: what lies on disk (index included, the log apart), and the server's CPU."""
+    packed = options.data / f"{name}.lp.zst" if options.data else None
+    if packed is None or not packed.exists():
+        return {"skipped": f"--data names no folder with {name}.lp.zst", "bytes_per_value": 0}
+    with tempfile.NamedTemporaryFile(suffix=".lp") as plain, Server(options.binary, "--set", "self.enabled=false") as server:
+        subprocess.run(["zstd", "-dc", "--long=27", packed], stdout=plain, check=True)
+        data = f"{server.folder.name}/data"
+
+        def run(*command) -> dict:
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                sys.exit(done.stderr)
+            return json.loads(done.stdout)
+
+        run(options.binary.parent / "flux_load", "--http", server.ready["http"], "--mqtt", server.ready["mqtt"], "--pid", str(server.process.pid),
+            "--mode", "line", "--file", plain.name, "--connections", "4", "--batch", str(options.lines))
+        loaded = server.cpu_seconds()
+        run(options.binary, "store", "merge", "--wait", "--json", "--data-dir", data)
+        merged = server.cpu_seconds()
+        report = run(options.binary, "store", "stat", "--json", "--data-dir", data)
+        on_disk = folder_bytes(Path(data) / "series")
+        return {"values": report["values"], "bytes": on_disk, "bytes_per_value": round(on_disk / report["values"], 4),
+                "coded_bytes": report["coded"]["bytes"], "time_bytes": report["times"]["bytes"], "rollup_bytes": report["rollups"]["bytes"],
+                "index_bytes": report["index_bytes"], "log_bytes": folder_bytes(Path(data) / "log"),
+                "load_cpu_s": round(loaded, 2), "merge_cpu_s": round(merged - loaded, 2), "peak_memory_mb": round(server.memory_mb(), 1),
+                "values_per_cpu_s": round(report["values"] / loaded), "values_per_cpu_s_with_merge": round(report["values"] / merged)}
+
+
+def scenario_store_cpu(options) -> dict:
+    return store_file(options, "tsbs-cpu-only-24h")
+
+
+def scenario_store_iot(options) -> dict:
+    return store_file(options, "tsbs-iot-24h")
+
+
 SCENARIOS = {"start": (scenario_start, "seconds_until_serving"), "idle": (scenario_idle, "memory_mb"),
              "http": (scenario_http, "readings_per_cpu_s"), "http_wide": (scenario_http_wide, "readings_per_cpu_s"),
              "mqtt": (scenario_mqtt, "readings_per_cpu_s"), "browser_http": (scenario_browser_http, "p99_ms"),
              "browser_mqtt": (scenario_browser_mqtt, "p99_ms"), "build": (scenario_build, "seconds"),
-             "line_cpu": (scenario_line_cpu, "readings_per_cpu_s"), "line_iot": (scenario_line_iot, "readings_per_cpu_s")}
+             "line_cpu": (scenario_line_cpu, "readings_per_cpu_s"), "line_iot": (scenario_line_iot, "readings_per_cpu_s"),
+             "store_cpu": (scenario_store_cpu, "bytes_per_value"), "store_iot": (scenario_store_iot, "bytes_per_value")}
 # Their figure needs no repetition, or takes too long for one.
 ONCE = ("idle", "build")
 
@@ -163,8 +205,8 @@ def main() -> None:
     parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "fluxgate")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--readings", type=int, default=3_000_000)
-    parser.add_argument("--data", type=Path, help="folder of tsbs-cpu-only-24h.lp.zst and tsbs-iot-24h.lp.zst, for line_cpu and line_iot")
-    parser.add_argument("--lines", type=int, default=5_000, help="lines in one body of line_cpu and line_iot")
+    parser.add_argument("--data", type=Path, help="folder of tsbs-cpu-only-24h.lp.zst and tsbs-iot-24h.lp.zst, for line_… and store_…")
+    parser.add_argument("--lines", type=int, default=5_000, help="lines in one body of line_… and store_…")
     parser.add_argument("--idle-seconds", type=float, default=30)
     parser.add_argument("--record", action="store_true", help="keep the results in bench/results/")
     parser.add_argument("--published", type=int, default=300, help="values in a browser scenario")

@@ -111,4 +111,14 @@ struct LogOptions {
 /// damaged: that is said, and the rest is printed.
 int print_log(const LogOptions& options);
 
+struct StoreOptions {
+  ConnectionOptions connection;  ///< a running server; where none runs, `data_dir` is the folder of a stopped one
+  bool wait = false;             ///< of merge: until it is done
+  bool json = false;
+};
+/// 1 when anything is damaged.
+int store_check(const StoreOptions& options);
+int store_stat(const StoreOptions& options);
+int store_merge(const StoreOptions& options);
+
 }  // namespace flux::app

@@ -244,6 +244,24 @@ void add_log(CLI::App& app, int& status) {
   log_command->callback([options, &status] { status = print_log(*options); });
 }
 
+void add_store_commands(CLI::App& app, int& status) {
+  CLI::App* store_command =
+      app.add_subcommand("store", "Look after the time-series store, of a running server or of a stopped one's folder");
+  store_command->require_subcommand(1);
+  const auto options = std::make_shared<StoreOptions>();
+  const auto add = [&](const char* name, const char* about, int (*act)(const StoreOptions&)) {
+    CLI::App* command = store_command->add_subcommand(name, about);
+    add_connection(*command, options->connection);
+    command->add_flag("--json", options->json, "As JSON");
+    command->callback([options, &status, act] { status = act(*options); });
+    return command;
+  };
+  add("check", "Read everything and verify every checksum and count", store_check);
+  add("stat", "Print bytes per value by metric and codec", store_stat);
+  add("merge", "Write what is in memory, and merge parts until there is nothing left to merge", store_merge)
+      ->add_flag("--wait", options->wait, "Until it is done");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -251,7 +269,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int status = 0;
   for (const auto add : {add_run, add_version, add_config_commands, add_device_commands, add_publish,
-                         add_command_commands, add_query, add_tail, add_log})
+                         add_command_commands, add_query, add_tail, add_log, add_store_commands})
     add(app, status);
 
   try {

@@ -252,7 +252,7 @@ void Node::Impl::compose() {
                                                .to = range.to};
             return process::publish_erase(*bus, std::move(erase));
           },
-          settings.query.ingest_keys_read},
+          settings.query.ingest_keys_read, store->maintenance()},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
   operations->mount(router);
   if (roles.has(RoleId::ingest))

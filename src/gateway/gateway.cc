@@ -19,6 +19,7 @@ Gateway::Gateway(const Services& s, auth::Mode mode, QueryRunOptions query_optio
       commands_(s.commands),
       query_(s.executor, s.bus, s.query_workers, query_options),
       system_(s.health, s.workers, s.status, s.demo),
+      store_(s.maintenance, s.query_workers),
       live_(s.hub, s.accounts),
       influx_({s.influxql,
                s.databases,
@@ -43,6 +44,7 @@ void Gateway::mount(net::Router& router) {
   commands_.mount(api);
   query_.mount(api);
   system_.mount(open, api);
+  store_.mount(api);
   live_.mount(api);
   influx_.mount(router.group());
   mount_web_app(router.group());

@@ -12,6 +12,7 @@
 #include "gateway/rest/database_routes.h"
 #include "gateway/rest/query_routes.h"
 #include "gateway/rest/registry_routes.h"
+#include "gateway/rest/store_routes.h"
 #include "gateway/rest/system_routes.h"
 
 namespace flux::gateway {
@@ -40,6 +41,7 @@ class Gateway {
     std::function<std::uint16_t()> mqtt_port;
     influx::QueryEndpoint::Erase erase;
     bool ingest_keys_read = false;  ///< by InfluxQL
+    store::Maintenance* maintenance = nullptr;  ///< null: the store keeps no files of its own
   };
   /// All that `services` refers to outlives the gateway.
   Gateway(const Services& services, auth::Mode mode, QueryRunOptions query_options);
@@ -56,6 +58,7 @@ class Gateway {
   CommandRoutes commands_;
   QueryRoutes query_;
   SystemRoutes system_;
+  StoreRoutes store_;
   LiveRoutes live_;
   influx::QueryEndpoint influx_;
 };

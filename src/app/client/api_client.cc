@@ -130,6 +130,7 @@ struct ApiClient::Impl {
   Connection connection;
   CURL* curl = curl_easy_init();
   curl_slist* headers = nullptr;
+  std::chrono::milliseconds patience = std::chrono::minutes(1);
 
   explicit Impl(Connection to) : connection(std::move(to)) {
     if (!connection.token.empty())
@@ -163,7 +164,7 @@ struct ApiClient::Impl {
 
   Result<std::string> perform() {
     std::string body;
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 60'000L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(patience.count()));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, append);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
     if (const CURLcode code = curl_easy_perform(curl); code != CURLE_OK) return unreachable(code);
@@ -176,6 +177,8 @@ struct ApiClient::Impl {
 
 ApiClient::ApiClient(Connection connection) : impl_(std::make_unique<Impl>(std::move(connection))) {}
 ApiClient::~ApiClient() = default;
+
+void ApiClient::set_patience(std::chrono::milliseconds patience) { impl_->patience = patience; }
 
 Result<std::string> ApiClient::get(const std::string& path, const Parameters& parameters) {
   impl_->prepare(path, parameters);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -35,6 +36,9 @@ class ApiClient {
   ~ApiClient();
   ApiClient(const ApiClient&) = delete;
   ApiClient& operator=(const ApiClient&) = delete;
+
+  /// How long an answer may take; a minute when not set. Not for `events`.
+  void set_patience(std::chrono::milliseconds patience);
 
   /// The answer's body. An answer that is an error becomes an `Error` with the server's words; one that cannot be had
   /// is `unavailable` and names the address.

@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "core/shape.h"
 #include "core/telemetry_batch.h"
+#include "store/series/maintenance.h"
 
 /// The port to whatever keeps time series. The embedded engine lies in `engine/`.
 namespace flux::store {
@@ -156,6 +157,9 @@ class TimeSeriesStore {
   /// a repeat after a crash does nothing new.
   virtual Result<> erase(PartitionId partition, Offset offset, const SeriesSelector& selector, TimeRange range) = 0;
   [[nodiscard]] virtual StoreStats stats() const = 0;
+
+  /// Null where the adapter keeps no files of its own.
+  [[nodiscard]] virtual Maintenance* maintenance() { return nullptr; }
 };
 
 }  // namespace flux::store

@@ -600,6 +600,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/store": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the time-series store takes */
+        get: operations["getStore"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/store/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Read the whole store and verify every checksum and count */
+        post: operations["checkStore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/store/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the last merge that was asked for goes */
+        get: operations["getStoreMerge"];
+        put?: never;
+        /** Write what is in memory, and merge parts until there is nothing left to merge */
+        post: operations["mergeStore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -1590,6 +1642,118 @@ export interface components {
             /** @description Tags that name the device of a line: the first that is there counts, and it stays a tag too. Lines without one belong to the database's own device. */
             device_tags: string[];
             created_at: components["schemas"]["TimeOrEpoch"];
+        };
+        /**
+         * @example {
+         *       "blocks": 1,
+         *       "values": 4096,
+         *       "bytes": 1200
+         *     }
+         */
+        StoreShare: {
+            blocks: number;
+            values: number;
+            bytes: number;
+        };
+        /**
+         * @example {
+         *       "parts": 1,
+         *       "series": 1,
+         *       "blocks": 2,
+         *       "values": 4096,
+         *       "bytes": 1600,
+         *       "problems": []
+         *     }
+         */
+        StoreCheck: {
+            parts: number;
+            series: number;
+            blocks: number;
+            values: number;
+            bytes: number;
+            /** @description Each with file and place; empty: none. */
+            problems: string[];
+        };
+        /**
+         * @example {
+         *       "parts": 1,
+         *       "values": 4096,
+         *       "bytes": 1600,
+         *       "times": {
+         *         "blocks": 1,
+         *         "values": 4096,
+         *         "bytes": 20
+         *       },
+         *       "coded": {
+         *         "blocks": 1,
+         *         "values": 4096,
+         *         "bytes": 1200
+         *       },
+         *       "rollups": {
+         *         "blocks": 0,
+         *         "values": 0,
+         *         "bytes": 0
+         *       },
+         *       "index_bytes": 380,
+         *       "metrics": [
+         *         {
+         *           "tenant": 1,
+         *           "database": "",
+         *           "measurement": "telemetry",
+         *           "field": "temperature",
+         *           "blocks": 1,
+         *           "values": 4096,
+         *           "bytes": 1200
+         *         }
+         *       ],
+         *       "codecs": [
+         *         {
+         *           "name": "decimal delta, entropy",
+         *           "blocks": 1,
+         *           "values": 4096,
+         *           "bytes": 1200
+         *         }
+         *       ],
+         *       "problems": []
+         *     }
+         */
+        StoreReport: {
+            parts: number;
+            values: number;
+            bytes: number;
+            times: components["schemas"]["StoreShare"];
+            coded: components["schemas"]["StoreShare"];
+            rollups: components["schemas"]["StoreShare"];
+            index_bytes: number;
+            metrics: {
+                tenant: number;
+                database: string;
+                measurement: string;
+                field: string;
+                blocks: number;
+                values: number;
+                bytes: number;
+            }[];
+            codecs: {
+                name: string;
+                blocks: number;
+                values: number;
+                bytes: number;
+            }[];
+            /** @description Each with file and place; empty: none. */
+            problems: string[];
+        };
+        /**
+         * @example {
+         *       "state": "done",
+         *       "merges": 2
+         *     }
+         */
+        StoreMerge: {
+            /** @enum {string} */
+            state: "running" | "done" | "failed";
+            merges: number;
+            error?: string;
         };
     };
     responses: {
@@ -3646,6 +3810,110 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["System"];
+                };
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getStore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Shares by kind, metric and codec; every part is read for it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoreReport"];
+                };
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    checkStore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was read, and every problem with its file and place. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoreCheck"];
+                };
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getStoreMerge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoreMerge"];
+                };
+            };
+            400: components["responses"]["InvalidArgument"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            429: components["responses"]["Exhausted"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    mergeStore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It runs; asking again while it does changes nothing. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoreMerge"];
                 };
             };
             400: components["responses"]["InvalidArgument"];

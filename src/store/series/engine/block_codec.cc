@@ -158,4 +158,15 @@ bool decode_values(std::string_view in, ValueType type, std::size_t count, Cell*
   return good && reader.done();
 }
 
+std::string describe_block(std::string_view in) {
+  ByteReader reader(in);
+  switch (reader.fixed<std::uint8_t>()) {
+    case kInts: return describe_ints(reader);
+    case kFloats: return describe_floats(reader);
+    case kStrings: return "strings";
+    case kStringDictionary: return "string dictionary";
+    default: return "damaged";
+  }
+}
+
 }  // namespace flux::store::engine

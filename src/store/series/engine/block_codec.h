@@ -26,4 +26,7 @@ void encode_values(ValueType type, std::span<const Cell> cells, std::string& out
 /// Strings go to `arena`. False when the bytes are damaged.
 bool decode_values(std::string_view in, ValueType type, std::size_t count, Cell* out, TextArena& arena);
 
+/// The name of a block's coding, such as `decimal zigzag, entropy`; `damaged` where it has none.
+std::string describe_block(std::string_view in);
+
 }  // namespace flux::store::engine

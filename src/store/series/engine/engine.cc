@@ -61,6 +61,12 @@ Result<std::unique_ptr<TimeSeriesStore>> open(const std::filesystem::path& folde
   return Engine::open(folder, config, environment);
 }
 
+Result<std::unique_ptr<TimeSeriesStore>> open_at_rest(const std::filesystem::path& folder, const Config& config) {
+  Environment environment;
+  environment.background = false;
+  return Engine::open(folder, config, environment);
+}
+
 Engine::Engine(std::filesystem::path folder, Config config, Environment environment)
     : folder_(std::move(folder)),
       config_(config),

@@ -44,4 +44,8 @@ struct Config {
 Result<std::unique_ptr<TimeSeriesStore>> open(const std::filesystem::path& folder, const Config& config,
                                               metrics::Registry& metrics);
 
+/// The same without threads: nothing is flushed or merged but by what is asked for, on the thread that asks. For tools
+/// on the folder of a stopped server.
+Result<std::unique_ptr<TimeSeriesStore>> open_at_rest(const std::filesystem::path& folder, const Config& config);
+
 }  // namespace flux::store::engine

@@ -55,7 +55,7 @@ struct Environment {
 ///   or in a part. It is never held during I/O.
 /// - manifest_mutex_ serializes what replaces the manifest: flushes and merges.
 /// - flush_mutex_ makes flushes one after another.
-class Engine final : public TimeSeriesStore {
+class Engine final : public TimeSeriesStore, public Maintenance {
  public:
   static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& folder, const Config& config,
                                               Environment environment);
@@ -74,6 +74,12 @@ class Engine final : public TimeSeriesStore {
                      std::stop_token stop, ChunkSink<WindowedPoints> sink) const override;
   Result<> erase(PartitionId partition, Offset offset, const SeriesSelector& selector, TimeRange range) override;
   [[nodiscard]] StoreStats stats() const override;
+  [[nodiscard]] Maintenance* maintenance() override { return this; }
+
+  Result<CheckReport> check(std::stop_token stop) override;
+  Result<StorageReport> storage(std::stop_token stop) override;
+  void start_merge_to_end() override;
+  [[nodiscard]] MergeStatus merge_status() const override;
 
   /// Does the most useful merge; false when there is none to do.
   Result<bool> merge_once();
@@ -179,6 +185,9 @@ class Engine final : public TimeSeriesStore {
   Result<> replace_parts(const std::vector<LivePart>& old, std::vector<LivePart> fresh,
                          std::int64_t drop_damaged_before = INT64_MIN);
 
+  // engine_maintenance.cc
+  void merge_to_end();
+
   // engine_query.cc
   [[nodiscard]] Snapshot snapshot() const;
   Result<Sources> collect(const Snapshot& snapshot, const SelectedSeries& series, TimeRange range, std::size_t newest,
@@ -224,12 +233,13 @@ class Engine final : public TimeSeriesStore {
   std::mutex merge_mutex_;                  // merges one after another
   std::vector<std::uint64_t> unmergeable_;  // ids of parts with damage: left as they are
 
-  std::mutex wake_mutex_;
+  mutable std::mutex wake_mutex_;
   std::condition_variable wake_flush_;
   std::condition_variable wake_merge_;
   bool stopping_ = false;
   bool flush_wanted_ = false;
   bool merge_wanted_ = false;
+  MergeStatus merge_status_;
   std::atomic<bool> stop_{false};
   std::thread flush_thread_;
   std::thread merge_thread_;

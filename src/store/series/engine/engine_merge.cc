@@ -103,13 +103,16 @@ void Engine::merge_loop() {
   (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
   Duration wait = kLook;
   while (true) {
+    bool to_end = false;
     {
       std::unique_lock lock(wake_mutex_);
       wake_merge_.wait_for(lock, std::chrono::nanoseconds(wait.ns),
-                           [&] { return stopping_ || (merge_wanted_ && wait == kLook); });
+                           [&] { return stopping_ || merge_status_.running || (merge_wanted_ && wait == kLook); });
       if (stopping_) return;
       merge_wanted_ = false;
+      to_end = merge_status_.running;
     }
+    if (to_end) merge_to_end();
     wait = kLook;
     if (const auto done = apply_retention(); !done) {
       log::warn("retention could not be applied", {{"error", done.error()}});

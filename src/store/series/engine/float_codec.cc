@@ -246,4 +246,13 @@ bool decode_floats(ByteReader& in, std::size_t count, std::uint64_t* out) {
   }
 }
 
+std::string describe_floats(ByteReader& in) {
+  switch (in.fixed<std::uint8_t>()) {
+    case kBits: return "bits " + describe_ints(in);
+    case kDecimal: (void)in.fixed<std::uint8_t>(); return "decimal " + describe_ints(in);
+    case kXor: return "xor";
+    default: return "damaged";
+  }
+}
+
 }  // namespace flux::store::engine

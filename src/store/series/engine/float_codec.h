@@ -18,4 +18,7 @@ namespace flux::store::engine {
 void encode_floats(std::span<const std::uint64_t> bits, std::string& out);
 bool decode_floats(ByteReader& in, std::size_t count, std::uint64_t* out);
 
+/// The name of the coding that `in` begins with.
+std::string describe_floats(ByteReader& in);
+
 }  // namespace flux::store::engine

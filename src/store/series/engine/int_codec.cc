@@ -5,12 +5,13 @@
 #include <numeric>
 #include <vector>
 
-#include "store/series/engine/bitpack.h"
+#include "store/series/engine/entropy.h"
+#include "store/series/engine/numbers.h"
 
 namespace flux::store::engine {
 namespace {
 
-enum Id : std::uint8_t { kConstant = 1, kOffset, kDelta, kZigzag, kDelta2, kRuns, kDictionary };
+enum Id : std::uint8_t { kConstant = 1, kOffset, kDelta, kZigzag, kDelta2, kRuns, kDictionary, kWalk };
 
 using Words = std::vector<std::uint64_t>;
 
@@ -20,7 +21,7 @@ constexpr std::size_t kMaxDictionary = 64;
 struct Scratch {
   Words deltas;
   Words trial;
-  Words best;
+  std::array<Words, 4> numbers;  // of each candidate
 };
 
 std::int64_t as_signed(std::uint64_t value) { return static_cast<std::int64_t>(value); }
@@ -61,11 +62,18 @@ void divide_and_zigzag(Words& values, std::uint64_t scale) {
   }
 }
 
+// What a value of a walk is to the next step.
+constexpr std::size_t kWalls = 3;
+constexpr std::uint8_t wall_of(std::uint64_t value, std::uint64_t min, std::uint64_t max) {
+  if (value == min) return 1;
+  return value == max ? 2 : 0;
+}
+
 struct Choice {
   Id id = kOffset;
   std::uint64_t base = 0;
   std::uint64_t scale = 1;
-  PackPlan plan;
+  NumbersPlan plan;
 };
 
 // Distinct values, ascending, as long as there are few of them.
@@ -105,6 +113,7 @@ class Encoder {
     }
     try_offset(min);
     try_deltas();
+    choose();
     const std::size_t start = out_.size();
     write_best();
     if (nested) return;
@@ -113,38 +122,61 @@ class Encoder {
       write_runs(runs, other);
       keep_shorter(start, other);
     }
-    if (best_.plan.width > 2) {
+    if (best_bytes() * 4 > values_.size()) {  // two bits a value
       Words entries;
       if (find_dictionary(values_, entries) &&
-          static_cast<unsigned>(std::bit_width(entries.size() - 1)) < best_.plan.width) {
+          values_.size() * static_cast<unsigned>(std::bit_width(entries.size() - 1)) < best_bytes() * 12) {
         write_dictionary(entries, other);
         keep_shorter(start, other);
       }
     }
+    write_walk(min, other);
+    keep_shorter(start, other);
   }
 
  private:
   void keep_shorter(std::size_t start, std::string& other) {
-    if (other.size() < out_.size() - start) {
+    if (!other.empty() && other.size() < out_.size() - start) {
       out_.resize(start);
       out_ += other;
     }
     other.clear();
   }
 
+  // What the next candidate's numbers go into.
+  Words& next() { return scratch_.numbers[candidates_]; }
+
   void consider(Id id, std::uint64_t base, std::uint64_t scale) {
-    const PackPlan plan = plan_pack(scratch_.trial);
-    if (have_ && plan.bytes >= best_.plan.bytes) return;
-    have_ = true;
-    best_ = {id, base, scale, plan};
-    std::swap(scratch_.best, scratch_.trial);
+    NumbersPlan plan;
+    plan.pack = plan_pack(next());
+    plan.bytes = plan.pack.bytes;
+    choices_[candidates_++] = {id, base, scale, plan};
   }
 
+  // Packed sizes are had cheaply; entropy coding is measured for those that may win by it.
+  void choose() {
+    std::size_t least = SIZE_MAX;
+    for (std::size_t i = 0; i < candidates_; ++i) least = std::min(least, choices_[i].plan.bytes);
+    best_ = 0;
+    for (std::size_t i = 0; i < candidates_; ++i) {
+      Choice& choice = choices_[i];
+      // Steps that are tokens as they are have the same frequencies with and without their signs in front.
+      const bool same = choice.id == kZigzag && choices_[i - 1].scale == choice.scale &&
+                        choices_[i - 1].plan.coding != NumberCoding::packed &&
+                        std::ranges::all_of(scratch_.numbers[i - 1], [](std::uint64_t step) { return step < 32; });
+      if (!same && choice.plan.bytes * 2 <= least * 3) consider_entropy(scratch_.numbers[i], choice.plan);
+      if (choice.plan.bytes < choices_[best_].plan.bytes) best_ = i;
+    }
+  }
+
+  [[nodiscard]] std::size_t best_bytes() const { return choices_[best_].plan.bytes; }
+
   void try_offset(std::uint64_t min) {
-    scratch_.trial.resize(values_.size());
-    for (std::size_t i = 0; i < values_.size(); ++i) scratch_.trial[i] = values_[i] - min;
-    const std::uint64_t scale = greatest_divisor(scratch_.trial);
-    divide(scratch_.trial, scale);
+    Words& numbers = next();
+    numbers.resize(values_.size());
+    for (std::size_t i = 0; i < values_.size(); ++i) numbers[i] = values_[i] - min;
+    const std::uint64_t scale = greatest_divisor(numbers);
+    divide(numbers, scale);
     consider(kOffset, min, scale);
   }
 
@@ -156,31 +188,36 @@ class Encoder {
     for (const std::uint64_t delta : deltas)
       if (as_signed(delta) < as_signed(min)) min = delta;
 
-    scratch_.trial.resize(deltas.size());
-    for (std::size_t i = 0; i < deltas.size(); ++i) scratch_.trial[i] = deltas[i] - min;
-    std::uint64_t scale = greatest_divisor(scratch_.trial);
-    divide(scratch_.trial, scale);
+    Words& offsets = next();
+    offsets.resize(deltas.size());
+    for (std::size_t i = 0; i < deltas.size(); ++i) offsets[i] = deltas[i] - min;
+    std::uint64_t scale = greatest_divisor(offsets);
+    divide(offsets, scale);
     consider(kDelta, min, scale);
 
-    scratch_.trial = deltas;
-    scale = greatest_magnitude_divisor(scratch_.trial);
-    divide_and_zigzag(scratch_.trial, scale);
+    Words& steps = next();
+    steps = deltas;
+    scale = greatest_magnitude_divisor(steps);
+    divide_and_zigzag(steps, scale);
     consider(kZigzag, 0, scale);
 
     if (deltas.size() < 2) return;
-    scratch_.trial.resize(deltas.size() - 1);
-    for (std::size_t i = 1; i < deltas.size(); ++i) scratch_.trial[i - 1] = deltas[i] - deltas[i - 1];
-    scale = greatest_magnitude_divisor(scratch_.trial);
-    divide_and_zigzag(scratch_.trial, scale);
+    Words& changes = next();
+    changes.resize(deltas.size() - 1);
+    for (std::size_t i = 1; i < deltas.size(); ++i) changes[i - 1] = deltas[i] - deltas[i - 1];
+    scale = greatest_magnitude_divisor(changes);
+    divide_and_zigzag(changes, scale);
     consider(kDelta2, deltas[0], scale);
   }
 
   void write_best() {
-    out_.push_back(static_cast<char>(best_.id));
-    if (best_.id != kOffset) put_signed(out_, as_signed(values_[0]));
-    if (best_.id != kZigzag) put_signed(out_, as_signed(best_.base));
-    put_varint(out_, best_.scale);
-    pack(scratch_.best, best_.plan, out_);
+    Choice& best = choices_[best_];
+    out_.push_back(static_cast<char>(best.id));
+    if (best.id != kOffset) put_signed(out_, as_signed(values_[0]));
+    if (best.id != kZigzag) put_signed(out_, as_signed(best.base));
+    put_varint(out_, best.scale);
+    refine(scratch_.numbers[best_], best.plan);
+    write_numbers(scratch_.numbers[best_], best.plan, out_);
   }
 
   void write_runs(std::size_t runs, std::string& out) {
@@ -210,14 +247,47 @@ class Encoder {
     for (std::size_t i = 0; i < values_.size(); ++i)
       indices[i] = static_cast<std::uint64_t>(std::ranges::lower_bound(entries, as_signed(values_[i]), {}, as_signed) -
                                               entries.begin());
-    pack(indices, plan_pack(indices), out);
+    NumbersPlan plan = plan_numbers(indices);
+    refine(indices, plan);
+    write_numbers(indices, plan, out);
+  }
+
+  // Where a walk stops at a wall, the next step goes one way only.
+  void write_walk(std::uint64_t min, std::string& out) {
+    std::uint64_t max = min;
+    std::size_t at_wall = 0;
+    for (const std::uint64_t value : values_)
+      if (as_signed(value) > as_signed(max)) max = value;
+    for (const std::uint64_t value : values_) at_wall += value == min || value == max ? 1 : 0;
+    if (at_wall < kLeastForEntropy) return;
+    Words& steps = scratch_.trial;
+    steps.resize(values_.size() - 1);
+    for (std::size_t i = 1; i < values_.size(); ++i) steps[i - 1] = values_[i] - values_[i - 1];
+    const std::uint64_t scale = greatest_magnitude_divisor(steps);
+    divide_and_zigzag(steps, scale);
+    EntropyPlan plan(kWalls);
+    std::vector<std::uint8_t> contexts(steps.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      contexts[i] = wall_of(values_[i], min, max);
+      plan.count(contexts[i], steps[i]);
+    }
+    if (const std::size_t bytes = plan.bytes() + 16; bytes >= best_bytes()) return;
+    out.push_back(static_cast<char>(kWalk));
+    put_signed(out, as_signed(values_[0]));
+    put_signed(out, as_signed(min));
+    put_signed(out, as_signed(max));
+    put_varint(out, scale);
+    std::string coded;
+    encode_entropy(steps, contexts, plan, coded);
+    put_text(out, coded);
   }
 
   std::span<const std::uint64_t> values_;
   std::string& out_;
   Scratch& scratch_;
-  Choice best_;
-  bool have_ = false;
+  std::array<Choice, 4> choices_;
+  std::size_t candidates_ = 0;
+  std::size_t best_ = 0;
 };
 
 bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nested);
@@ -243,12 +313,26 @@ bool decode_dictionary(ByteReader& in, std::size_t count, std::uint64_t* out) {
   const std::uint64_t size = in.varint();
   if (!in.ok() || size == 0 || size > kMaxDictionary) return false;
   Words entries(size);
-  if (!decode_list(in, size, entries.data(), true) || !unpack(in, count, out)) return false;
+  if (!decode_list(in, size, entries.data(), true) || !read_numbers(in, count, out)) return false;
   for (std::size_t i = 0; i < count; ++i) {
     if (out[i] >= size) return false;
     out[i] = entries[out[i]];
   }
   return true;
+}
+
+bool decode_walk(ByteReader& in, std::size_t count, std::uint64_t* out) {
+  auto value = static_cast<std::uint64_t>(in.signed_varint());
+  const auto min = static_cast<std::uint64_t>(in.signed_varint());
+  const auto max = static_cast<std::uint64_t>(in.signed_varint());
+  const std::uint64_t scale = in.varint();
+  ByteReader coded(in.text());
+  thread_local EntropyReader reader;
+  if (!in.ok() || !reader.start(coded, kWalls)) return false;
+  out[0] = value;
+  for (std::size_t i = 1; i < count; ++i)
+    out[i] = value += static_cast<std::uint64_t>(unzigzag(reader.next(wall_of(value, min, max)))) * scale;
+  return reader.finish();
 }
 
 bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nested) {
@@ -263,7 +347,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
     case kOffset: {
       const auto base = static_cast<std::uint64_t>(in.signed_varint());
       const std::uint64_t scale = in.varint();
-      if (!in.ok() || !unpack(in, count, out)) return false;
+      if (!in.ok() || !read_numbers(in, count, out)) return false;
       for (std::size_t i = 0; i < count; ++i) out[i] = base + out[i] * scale;
       return true;
     }
@@ -271,7 +355,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
       std::uint64_t value = static_cast<std::uint64_t>(in.signed_varint());
       const auto base = static_cast<std::uint64_t>(in.signed_varint());
       const std::uint64_t scale = in.varint();
-      if (!in.ok() || !unpack(in, count - 1, out + 1)) return false;
+      if (!in.ok() || !read_numbers(in, count - 1, out + 1)) return false;
       out[0] = value;
       for (std::size_t i = 1; i < count; ++i) out[i] = value += base + out[i] * scale;
       return true;
@@ -279,7 +363,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
     case kZigzag: {
       std::uint64_t value = static_cast<std::uint64_t>(in.signed_varint());
       const std::uint64_t scale = in.varint();
-      if (!in.ok() || !unpack(in, count - 1, out + 1)) return false;
+      if (!in.ok() || !read_numbers(in, count - 1, out + 1)) return false;
       out[0] = value;
       for (std::size_t i = 1; i < count; ++i) out[i] = value += static_cast<std::uint64_t>(unzigzag(out[i])) * scale;
       return true;
@@ -288,7 +372,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
       std::uint64_t value = static_cast<std::uint64_t>(in.signed_varint());
       std::uint64_t delta = static_cast<std::uint64_t>(in.signed_varint());
       const std::uint64_t scale = in.varint();
-      if (!in.ok() || count < 2 || !unpack(in, count - 2, out + 2)) return false;
+      if (!in.ok() || count < 2 || !read_numbers(in, count - 2, out + 2)) return false;
       out[0] = value;
       out[1] = value += delta;
       for (std::size_t i = 2; i < count; ++i) {
@@ -299,6 +383,7 @@ bool decode_list(ByteReader& in, std::size_t count, std::uint64_t* out, bool nes
     }
     case kRuns: return !nested && decode_runs(in, count, out);
     case kDictionary: return !nested && decode_dictionary(in, count, out);
+    case kWalk: return decode_walk(in, count, out);
     default: return false;
   }
 }
@@ -315,5 +400,24 @@ void encode_ints(std::span<const std::uint64_t> values, std::string& out) {
 }
 
 bool decode_ints(ByteReader& in, std::size_t count, std::uint64_t* out) { return decode_list(in, count, out, false); }
+
+std::string describe_ints(ByteReader& in) {
+  std::string name;
+  switch (in.fixed<std::uint8_t>()) {
+    case kConstant: return "constant";
+    case kRuns: return "runs";
+    case kDictionary: return "dictionary";
+    case kWalk: return "walk, entropy";
+    case kOffset: name = "offset"; break;
+    case kDelta: name = "delta"; break;
+    case kZigzag: name = "zigzag"; break;
+    case kDelta2: name = "delta2"; break;
+    default: return "damaged";
+  }
+  (void)in.signed_varint();
+  if (name == "delta" || name == "delta2") (void)in.signed_varint();
+  (void)in.varint();
+  return name + (in.fixed<std::uint8_t>() < kFirstEntropyByte ? ", packed" : ", entropy");
+}
 
 }  // namespace flux::store::engine

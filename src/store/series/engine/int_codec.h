@@ -13,12 +13,16 @@
 /// | id | name | then |
 /// |---|---|---|
 /// | 1 | constant | value, zigzag |
-/// | 2 | offset | base zigzag · scale varint · packed((v − base) / scale) |
-/// | 3 | delta | first zigzag · base zigzag · scale varint · packed((v[i] − v[i−1] − base) / scale) |
-/// | 4 | zigzag | first zigzag · scale varint · packed(zigzag((v[i] − v[i−1]) / scale)) |
-/// | 5 | delta2 | first zigzag · first delta zigzag · scale varint · packed(zigzag(change of delta / scale)) |
+/// | 2 | offset | base zigzag · scale varint · numbers((v − base) / scale) |
+/// | 3 | delta | first zigzag · base zigzag · scale varint · numbers((v[i] − v[i−1] − base) / scale) |
+/// | 4 | zigzag | first zigzag · scale varint · numbers(zigzag((v[i] − v[i−1]) / scale)) |
+/// | 5 | delta2 | first zigzag · first delta zigzag · scale varint · numbers(zigzag(change of delta / scale)) |
 /// | 6 | runs | number of runs varint · their values, a list · their lengths − 1, a list |
-/// | 7 | dictionary | number of entries varint · entries ascending, a list · packed(index of each value) |
+/// | 7 | dictionary | number of entries varint · entries ascending, a list · numbers(index of each value) |
+/// | 8 | walk | first, least and greatest value zigzag · scale varint · size varint · zigzag((v[i] − v[i−1]) / scale),
+/// entropy coded; v[i−1] is the context: 1 the least, 2 the greatest, else 0 |
+///
+/// *numbers* are packed or entropy coded (`numbers.h`).
 namespace flux::store::engine {
 
 /// Appends `values`, coded in whichever way is smallest. Any number of values; decoding needs to know it.
@@ -26,5 +30,8 @@ void encode_ints(std::span<const std::uint64_t> values, std::string& out);
 
 /// Reads `count` values; false when the bytes are not what `encode_ints` writes.
 bool decode_ints(ByteReader& in, std::size_t count, std::uint64_t* out);
+
+/// The name of the coding that `in` begins with.
+std::string describe_ints(ByteReader& in);
 
 }  // namespace flux::store::engine

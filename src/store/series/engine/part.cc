@@ -88,13 +88,20 @@ Result<std::string_view> Part::read(const BlockRef& ref, std::string& buffer) co
 
 Result<IndexPagePtr> Part::page(std::size_t index, bool remember) const {
   if (auto known = cache_->find(meta_.id, index)) return known;
+  TRY(auto page, fresh_page(index));
+  if (remember) cache_->add(meta_.id, index, page);
+  return page;
+}
+
+Result<IndexPagePtr> Part::fresh_page(std::size_t index) const {
   const BlockRef& ref = pages_[index].ref;
   TRY(const std::string_view bytes, read(ref, thread_buffer()));
   auto page = decode_page(std::string(bytes));
   if (!page) return damaged(ref, "index page");
-  if (remember) cache_->add(meta_.id, index, *page);
   return page;
 }
+
+Result<std::string_view> Part::block(const BlockRef& ref) const { return read(ref, thread_buffer()); }
 
 Result<Part::Found> Part::find(const Fingerprint& stem) const {
   const auto after = std::ranges::upper_bound(pages_, stem, {}, &PageRef::first_stem);

@@ -29,6 +29,11 @@ class Part {
   /// `remember` says whether the page is likely to be asked for again.
   Result<IndexPagePtr> page(std::size_t index, bool remember) const;
 
+  /// From the disk, whatever the cache has.
+  Result<IndexPagePtr> fresh_page(std::size_t index) const;
+  /// The bytes of a block, checked; good until this thread's next read.
+  Result<std::string_view> block(const BlockRef& ref) const;
+
   struct Found {
     IndexPagePtr page;
     const StemEntry* stem = nullptr;  ///< null: the part has nothing of it

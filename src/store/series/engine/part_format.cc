@@ -292,9 +292,9 @@ Result<> check_header(std::string_view bytes) {
   const auto key = in.fixed<std::uint32_t>();
   ByteReader end(bytes.substr(kPartHeaderBytes - 4));
   if (end.fixed<std::uint32_t>() != checksum(bytes.substr(0, kPartHeaderBytes - 4))) return damaged("part header");
-  if (version != kPartVersion)
-    return fail(ErrorCode::corrupt,
-                "part of format version " + std::to_string(version) + ", this program reads up to 1");
+  if (version < kOldestPartVersion || version > kPartVersion)
+    return fail(ErrorCode::corrupt, "part of format version " + std::to_string(version) + ", this program reads " +
+                                        std::to_string(kOldestPartVersion) + " to " + std::to_string(kPartVersion));
   if (flags != 0 || key != 0) return fail(ErrorCode::corrupt, "part is encrypted, and there is no key");
   return {};
 }

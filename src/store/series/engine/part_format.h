@@ -19,7 +19,8 @@ namespace flux::store::engine {
 
 inline constexpr std::string_view kPartMagic = "FLUXPART";
 inline constexpr std::string_view kPartEndMagic = "FLUXPEND";
-inline constexpr std::uint16_t kPartVersion = 1;
+inline constexpr std::uint16_t kPartVersion = 2;        ///< 2: entropy coded numbers in blocks
+inline constexpr std::uint16_t kOldestPartVersion = 1;  ///< that is read
 inline constexpr std::size_t kPartHeaderBytes = 64;
 inline constexpr std::size_t kPartFooterBytes = 160;
 inline constexpr std::size_t kIndexPageBytes = 32 * 1024;  ///< about, before compression
