@@ -2154,7 +2154,7 @@ export interface operations {
                 /** @description Any of these. */
                 state?: components["schemas"]["DeviceState"][];
                 profile?: string;
-                /** @description `name`: by name, or device where it has none. `last_seen`: newest first. `state`: silent, online, never. */
+                /** @description `name`: by name, or device where it has none; numbers in names by their value ("room 2" before "room 10"). `last_seen`: newest first. `state`: silent, online, never. */
                 sort?: "name" | "last_seen" | "state";
                 include?: ("latest" | "facets")[];
                 /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */

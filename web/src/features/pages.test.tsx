@@ -227,16 +227,91 @@ describe('overview', () => {
         }),
       }),
     });
-    const entry = await screen.findByRole('button', { name: /disk free/ }, find);
-    expect(entry).toHaveAttribute('aria-pressed', 'false');
+    await screen.findByRole('heading', { name: 'this-machine' }, find);
     app.socket.accept();
+    await waitFor(() => expect(app.socket.subscription({ devices: ['this-machine'] })).toBeDefined());
     const { id } = app.socket.subscription({ devices: ['this-machine'] })!;
     app.socket.say({
       op: 'data',
       id,
-      data: [{ device: 'this-machine', metrics: { disk_free: [[Date.now(), 71.1e9]] } }],
+      data: [
+        {
+          device: 'this-machine',
+          metrics: {
+            cpu: [[Date.now(), 5]],
+            temperature: [[Date.now(), 41]],
+            disk_read: [[Date.now(), 9]],
+            disk_free: [[Date.now(), 71.1e9]],
+          },
+        },
+      ],
     });
+    const entry = await screen.findByRole('button', { name: /disk free/ }, find);
+    expect(entry).toHaveAttribute('aria-pressed', 'false');
     await waitFor(() => expect(entry).toHaveTextContent('disk free71.1GB'), find);
+  });
+
+  it('lists no metric that its profile plans and the device never sent, until it comes', async () => {
+    const machine = device('this-machine', {
+      metrics: [
+        { name: 'cpu', type: 'double', unit: '%' },
+        { name: 'temperature', type: 'double', unit: '°C' },
+      ],
+    });
+    const time = new Date().toISOString();
+    const app = openApp('/', {
+      'GET /api/v1/devices': () => ({
+        body: {
+          devices: [{ ...machine, latest: { cpu: { value: 5, time, unit: '%' } } }],
+          next: null,
+          total: 1,
+        },
+      }),
+      'GET /api/v1/devices/this-machine': () => ({ body: machine }),
+    });
+    const row = (await screen.findByRole('link', { name: 'this-machine' }, find)).closest(
+      '[role=row]',
+    ) as HTMLElement;
+    const chart = await screen.findByRole('img', { name: 'Live chart of this-machine' }, find);
+    expect(within(row).getByText('cpu')).toBeInTheDocument();
+    expect(chart).toHaveAttribute('data-traces', 'cpu');
+    expect(screen.queryByText('temperature')).toBeNull();
+    app.socket.accept();
+    await waitFor(() => expect(app.socket.subscription({ devices: ['this-machine'] })).toBeDefined());
+    const { id } = app.socket.subscription({ devices: ['this-machine'] })!;
+    app.socket.say({
+      op: 'data',
+      id,
+      data: [{ device: 'this-machine', metrics: { temperature: [[Date.now(), 41.5]] } }],
+    });
+    expect(await within(row).findByText('temperature', undefined, find)).toBeInTheDocument();
+    await waitFor(() => expect(chart).toHaveAttribute('data-traces', 'cpu,temperature'));
+  });
+
+  it('offers profiles and labels in the order that people expect', async () => {
+    const app = openApp('/', {
+      'GET /api/v1/devices': () => ({
+        body: {
+          devices: [device('a'), device('b')],
+          next: null,
+          total: 2,
+          facets: {
+            states: { online: 2 },
+            profiles: { 'pump 10': 1, 'pump 2': 1 },
+            labels: { room: { '10': 1, '2': 3, '1': 2 } },
+          },
+        },
+      }),
+    });
+    await app.user.click(await screen.findByLabelText('Profile', { selector: 'input' }, find));
+    expect((await screen.findAllByRole('option')).map((o) => o.textContent)).toEqual(['pump 2', 'pump 10']);
+    await app.user.keyboard('{Escape}');
+    await app.user.click(screen.getByRole('button', { name: /label/i }));
+    expect((await screen.findAllByRole('menuitem')).map((o) => o.textContent)).toEqual([
+      'room = 12',
+      'room = 23',
+      'room = 101',
+    ]);
   });
 
   it('has words for an installation without devices', async () => {
@@ -606,11 +681,18 @@ describe('connect', () => {
     app.socket.accept();
     await waitFor(() => expect(app.socket.subscription({ trace: 'my-device' })).toBeDefined());
     const { id } = app.socket.subscription({ trace: 'my-device' })!;
+    // Of all who named nobody, and of another device of this name: it was not this one.
+    app.socket.say({
+      op: 'trace',
+      id,
+      event: { ...trace('auth', false, 'An old mistake.'), time: '2025-12-31T23:59:59.9Z' },
+    });
     app.socket.say({ op: 'trace', id, event: trace('connect', true, 'A device opened a connection.') });
     app.socket.say({ op: 'trace', id, event: trace('auth', false, 'The token is not known.') });
     expect(await screen.findByRole('alert')).toHaveTextContent(
       'Refused: Credential. The token is not known.',
     );
+    expect(screen.queryByText('An old mistake.')).toBeNull();
     app.socket.say({ op: 'trace', id, event: trace('auth', true, 'Good.') });
     app.socket.say({ op: 'trace', id, event: trace('reading', true, 'temperature = 21.5') });
     expect(await screen.findByText('It works.')).toBeInTheDocument();
