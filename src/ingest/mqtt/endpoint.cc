@@ -19,8 +19,7 @@ Endpoint::Endpoint(runtime::Shards& threads, std::vector<std::unique_ptr<ShardIn
   options.unconsumed = unfinished_;
   options.max_unconsumed = config_.packet_bytes + 64_KiB;
   server_ = std::make_unique<net::TcpServer>(threads, options, [this, &shards](net::TcpConnection& connection) {
-    ShardIngest& shard = *shards[connection.shard().index()];
-    return std::make_shared<Session>(context_, shard.intake, *shard.outbox, connection);
+    return std::make_shared<Session>(context_, *shards[connection.shard().index()], connection);
   });
   revocations_ = authenticator.on_revoked([this](const auth::IdentityPtr& identity) {
     for (auto& thread : threads_) {

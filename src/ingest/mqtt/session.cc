@@ -58,10 +58,11 @@ std::string_view device_of(std::string_view topic) {
   return topic.substr(kDevicePrefix.size(), topic.size() - kDevicePrefix.size() - kTelemetrySuffix.size());
 }
 
-Session::Session(const Context& context, TelemetryIntake& intake, Outbox& outbox, net::TcpConnection& connection)
+Session::Session(const Context& context, ShardIngest& shard, net::TcpConnection& connection)
     : context_(context),
-      intake_(intake),
-      outbox_(outbox),
+      intake_(shard.intake),
+      outbox_(*shard.outbox),
+      dead_letters_(shard.dead_letters),
       shard_(connection.shard()),
       properties_(context.scratch[shard_.index()].properties),
       connection_(&connection),
@@ -178,6 +179,7 @@ Session::Handled Session::handle_publish(const wire::mqtt::Frame& frame) {
   const std::string_view payload = as_text(publish->payload);
   if (context_.commands != nullptr && topic.ends_with("/response")) [[unlikely]] {
     const auto refusal = take_answer(topic, payload, publish->qos, publish->packet_id);
+    if (refusal) bury(topic, payload, publish->qos, refusal->error, "invalid_answer");
     if (refusal && publish->qos == 1)
       unacknowledged_.push_back({publish->packet_id, 0, refusal->reason, false, sentence(refusal->error)});
     return Handled::taken;
@@ -237,6 +239,7 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
         mistake.named = named;
         if (refusal->error.code == ErrorCode::permission_denied) context_.sign_in.mistaken(mistake, *identity_);
       }
+      bury(topic, payload, qos, refusal->error, "invalid_topic");
       return refusal;
     }
   }
@@ -262,6 +265,8 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
     if (read && outcome.refused > 1) note += " (and " + std::to_string(outcome.refused - 1) + " more)";
     (read ? context_.metrics.refused_values : context_.metrics.refused_payload).add(read ? outcome.refused : 1);
     if (tracer_.budget()) tracer_.add(ConnectionStage::parse, false, note, device_id);
+    bury(topic, payload, qos, {error.code, note, {}}, read ? "invalid_value" : "invalid_payload", device_id,
+         batches > 0);
     if (batches == 0) return Refusal{reason_of(error.code), {error.code, std::move(note), {}}};
   }
   if (qos == 1) unacknowledged_.push_back({packet_id, batches, Reason::success, false, std::move(note)});

@@ -16,8 +16,7 @@
 #include "ingest/metrics.h"
 #include "ingest/mqtt/client_table.h"
 #include "ingest/mqtt/subscribers.h"
-#include "ingest/outbox.h"
-#include "ingest/telemetry.h"
+#include "ingest/shard_ingest.h"
 #include "ingest/trace.h"
 #include "net/tcp.h"
 #include "wire/mqtt/decode.h"
@@ -54,9 +53,9 @@ struct Context {
 ///
 /// A PUBLISH of QoS 1 is acknowledged when its readings are durable in the log, in the order in which they came. What
 /// cannot be taken is acknowledged too, so that one bad message does not block the others: MQTT 5 with the reason code
-/// and a sentence, 3.1.1 (which has no word for it) with a plain PUBACK, counted and shown in the connection log. Only
-/// when the log itself failed does a 3.1.1 message stay without PUBACK, and the connection ends: the device sends it
-/// again.
+/// and a sentence, 3.1.1 (which has no word for it) with a plain PUBACK; it is counted, shown in the connection log and
+/// gets a dead letter (ingest/dead_letters.h). Only when the log itself failed does a 3.1.1 message stay without
+/// PUBACK, and the connection ends: the device sends it again.
 ///
 /// A subscription to a device's commands is granted QoS 1. At most the client's receive maximum of them wait for their
 /// PUBACK; what a PUBACK means, and what happens to commands without one, is the `CommandPort`'s to know.
@@ -65,7 +64,7 @@ struct Context {
 /// were not acknowledged come again on the next subscription, with DUP set.
 class Session final : public net::TcpHandler, public Answerer, public std::enable_shared_from_this<Session> {
  public:
-  Session(const Context& context, TelemetryIntake& intake, Outbox& outbox, net::TcpConnection& connection);
+  Session(const Context& context, ShardIngest& shard, net::TcpConnection& connection);
   ~Session() override;
 
   // net::TcpHandler
@@ -202,6 +201,10 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   void publish_will();
   /// Says why (MQTT 5) and closes.
   void end(wire::mqtt::Reason reason, std::string_view message);
+  /// Gives a dead letter to a message that was refused (`reason` when the error's code says nothing better), wholly or
+  /// in part, unless its PUBACK tells. `device`: whose it is, where that is known already.
+  void bury(std::string_view topic, std::string_view payload, std::uint8_t qos, const Error& error,
+            std::string_view reason, std::string_view device = {}, bool in_part = false);
   void fault(const wire::mqtt::Fault& fault);
   void flush();
   void leave();
@@ -211,6 +214,7 @@ class Session final : public net::TcpHandler, public Answerer, public std::enabl
   const Context& context_;
   TelemetryIntake& intake_;
   Outbox& outbox_;
+  DeadLetters& dead_letters_;
   runtime::Shard& shard_;
   wire::mqtt::Properties& properties_;  // of the packet at hand
   net::TcpConnection* connection_;      // null once it has gone

@@ -625,6 +625,21 @@ describe('device', () => {
               message: 'temperature is 412 °C; allowed are -40 to 150',
               source: { partition: 1, offset: 2 },
             },
+            {
+              id: 'm0-1-1',
+              time: null,
+              received_at: '2026-01-02T12:34:50Z',
+              device: 'pump-1',
+              metric: null,
+              value: null,
+              reason: 'invalid_payload',
+              message: 'not JSON at byte offset 5',
+              source: null,
+              client: 'pump client',
+              topic: 'v1/telemetry',
+              payload: '{"a":…',
+              payload_bytes: 1200,
+            },
           ],
           next: null,
         },
@@ -638,6 +653,8 @@ describe('device', () => {
     expect(cells[1]).toHaveTextContent(/1 Jan 2026|31 Dec 2025/);
     expect(screen.queryByText(/rule of the profile/)).toBeNull();
     expect(row).toHaveTextContent('allowed are -40 to 150');
+    const message = screen.getByText('invalid payload').closest('tr')!;
+    expect(message).toHaveTextContent('pump client to v1/telemetry: {"a":… (1,200 bytes)');
   });
 });
 
@@ -681,7 +698,6 @@ describe('connect', () => {
     app.socket.accept();
     await waitFor(() => expect(app.socket.subscription({ trace: 'my-device' })).toBeDefined());
     const { id } = app.socket.subscription({ trace: 'my-device' })!;
-    // Of all who named nobody, and of another device of this name: it was not this one.
     app.socket.say({
       op: 'trace',
       id,
