@@ -9,6 +9,7 @@
 
 #include "edge/demo/demo_site.h"
 #include "edge/machine_probe.h"
+#include "observe/json.h"
 #include "registry/model.h"
 
 namespace flux::edge {
@@ -61,6 +62,27 @@ TEST_F(FakeMachine, MeasuresRatesBetweenTwoLooks) {
   std::set<std::string_view> known;
   for (const auto& metric : machine_metrics()) known.insert(metric.name);
   for (const auto& [name, value] : second) EXPECT_TRUE(known.contains(name)) << name;
+}
+
+TEST_F(FakeMachine, RoundsToWhatMeansSomething) {
+  counters(100, 100, 1000);
+  write("proc/loadavg", "0.52 0.4 0.3 1/2 3\n");
+  write("proc/meminfo", "MemTotal: 3000 kB\nMemFree: 1 kB\nMemAvailable: 1000 kB\n");
+  write("sys/class/thermal/thermal_zone0/temp", "45678\n");
+  MachineProbe probe(root_, root_ / "proc", root_ / "sys");
+  probe.read(10_s);
+  counters(101, 102, 2000);
+  const auto readings = probe.read(13_s);
+  std::map<std::string, std::string> spelled;
+  for (const auto& reading : readings) observe::append_json_number(spelled[std::string(reading.metric)], reading.value);
+  EXPECT_EQ(spelled["cpu"], "33.3");
+  EXPECT_EQ(spelled["memory"], "66.7");
+  EXPECT_EQ(spelled["memory_used"], "2048000");
+  EXPECT_EQ(spelled["network_in"], "333");
+  EXPECT_EQ(spelled["temperature"], "45.7");
+  EXPECT_EQ(spelled["load"], "0.52");
+  const std::size_t point = spelled["disk"].find('.');
+  EXPECT_TRUE(point == std::string::npos || spelled["disk"].size() - point == 2) << spelled["disk"];
 }
 
 TEST_F(FakeMachine, LeavesOutWhatAMachineDoesNotOffer) {

@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -26,6 +27,9 @@ bool is_disk(const fs::path& sys, const std::string& name) {
     return false;
   return fs::exists(sys / "block" / name, error);
 }
+
+/// The double next to a decimal with one digit, which is then written with one.
+double to_tenths(double value) { return std::round(value * 10) / 10; }
 
 }  // namespace
 
@@ -94,15 +98,20 @@ std::optional<double> MachineProbe::read_temperature() const {
 
 std::vector<MachineReading> MachineProbe::read(Duration now) {
   std::vector<MachineReading> readings;
+  // As fine as it means something: people read these, and each digit is stored.
+  const auto add_share = [&](std::string_view name, double part, double whole) {
+    readings.push_back({name, to_tenths(100 * part / whole)});
+  };
+  const auto add_bytes = [&](std::string_view name, double value) { readings.push_back({name, std::round(value)}); };
   const Totals totals = read_totals();
   const double seconds = (now - before_at_).seconds();
   if (before_ && seconds > 0) {
     if (totals.cpu_all > before_->cpu_all)
-      readings.push_back({"cpu", 100 * (totals.cpu_busy - before_->cpu_busy) / (totals.cpu_all - before_->cpu_all)});
+      add_share("cpu", totals.cpu_busy - before_->cpu_busy, totals.cpu_all - before_->cpu_all);
     const auto rate = [&](std::string_view name, const std::optional<double>& after,
                           const std::optional<double>& before) {
       // A counter that went back belongs to an interface or disk that came or went.
-      if (after && before && *after >= *before) readings.push_back({name, (*after - *before) / seconds});
+      if (after && before && *after >= *before) add_bytes(name, (*after - *before) / seconds);
     };
     rate("disk_read", totals.disk_read, before_->disk_read);
     rate("disk_write", totals.disk_write, before_->disk_write);
@@ -126,18 +135,18 @@ std::vector<MachineReading> MachineProbe::read(Duration now) {
     if (key == "MemAvailable:") available = value * 1024;
   }
   if (total > 0) {
-    readings.push_back({"memory", 100 * (total - available) / total});
-    readings.push_back({"memory_used", total - available});
+    add_share("memory", total - available, total);
+    add_bytes("memory_used", total - available);
   }
 
   struct statvfs disk{};
   if (statvfs(disk_.c_str(), &disk) == 0 && disk.f_blocks > 0) {
     const auto unit = static_cast<double>(disk.f_frsize);
     const double all = static_cast<double>(disk.f_blocks) * unit;
-    readings.push_back({"disk", 100 * (all - static_cast<double>(disk.f_bfree) * unit) / all});
-    readings.push_back({"disk_free", static_cast<double>(disk.f_bavail) * unit});
+    add_share("disk", all - static_cast<double>(disk.f_bfree) * unit, all);
+    add_bytes("disk_free", static_cast<double>(disk.f_bavail) * unit);
   }
-  if (const auto temperature = read_temperature()) readings.push_back({"temperature", *temperature});
+  if (const auto temperature = read_temperature()) readings.push_back({"temperature", to_tenths(*temperature)});
   return readings;
 }
 

@@ -24,7 +24,8 @@ struct MachineMetric {
 const std::vector<MachineMetric>& machine_metrics();
 
 /// Reads how this machine is from /proc and /sys: load of CPU, memory, disk and network, and its temperature where
-/// there is a sensor. What a machine does not offer is left out. One thread; a call takes well under a millisecond.
+/// there is a sensor; shares and temperatures to a tenth, bytes whole. What a machine does not offer is left out. One
+/// thread; a call takes well under a millisecond.
 class MachineProbe {
  public:
   /// `disk` is any path on the file system whose fill level is of interest. The roots are for tests.

@@ -63,6 +63,24 @@ struct LimitsConfig {
   }
 };
 
+/// Dead letters of messages whose senders cannot be told that they were refused (MQTT 3.1.1 and QoS 0).
+struct DeadLettersConfig {
+  std::uint32_t device_per_minute = 10;
+  std::uint32_t device_burst = 20;
+  std::uint32_t tenant_per_minute = 300;
+  std::uint32_t tenant_burst = 600;
+
+  template <class Fields>
+  void describe(Fields& fields) {
+    fields("device_per_minute", device_per_minute,
+           "Dead letters of refused MQTT messages that a device gets on one core, in the long run. Those beyond are "
+           "counted and left out.");
+    fields("device_burst", device_burst, "The same at once, after a pause; 0: none at all.");
+    fields("tenant_per_minute", tenant_per_minute, "The same for all devices of a tenant, in the long run.");
+    fields("tenant_burst", tenant_burst, "The same at once, after a pause.");
+  }
+};
+
 struct MqttConfig {
   bool enabled = true;
   std::string host = "0.0.0.0";
@@ -144,6 +162,7 @@ struct Config {
   MqttConfig mqtt;
   HttpConfig http;
   LineConfig line;
+  DeadLettersConfig dead_letters;
 
   template <class Fields>
   void describe(Fields& fields) {
@@ -152,6 +171,7 @@ struct Config {
     fields.group("mqtt", mqtt);
     fields.group("http", http);
     fields.group("line", line);
+    fields.group("dead_letters", dead_letters);
   }
 };
 

@@ -19,6 +19,11 @@ struct Metrics {
         refused_device(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "not_authorized"}})),
         refused_answers(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "answer"}})),
         refused_busy(r.counter("fluxgate_ingest_refused_total", kRefused, {{"reason", "busy"}})),
+        dead_letters(r.counter("fluxgate_ingest_dead_letters_total",
+                               "Dead letters of refused messages whose senders could not be told.")),
+        dead_letters_left_out(r.counter("fluxgate_ingest_dead_letters_left_out_total",
+                                        "Such messages without a dead letter: more than ingest.dead_letters allows, or "
+                                        "not taken by the log.")),
         sign_in_refused_mqtt(r.counter("fluxgate_ingest_sign_ins_refused_total", kSignIns, {{"protocol", "mqtt"}})),
         sign_in_refused_http(r.counter("fluxgate_ingest_sign_ins_refused_total", kSignIns, {{"protocol", "http"}})),
         sign_in_throttled_mqtt(
@@ -56,6 +61,7 @@ struct Metrics {
   metrics::Counter &readings_mqtt, &readings_http, &readings_line;
   metrics::Counter &messages_mqtt, &messages_http, &messages_line;
   metrics::Counter &refused_values, &refused_payload, &refused_topic, &refused_device, &refused_answers, &refused_busy;
+  metrics::Counter &dead_letters, &dead_letters_left_out;
   metrics::Counter &sign_in_refused_mqtt, &sign_in_refused_http, &sign_in_throttled_mqtt, &sign_in_throttled_http;
   metrics::Counter& batches;
   metrics::Histogram &batch_readings, &durable_seconds;

@@ -92,6 +92,32 @@ TEST_F(ProcessedSinkTest, APartOfARecordThatIsThereIsNotWrittenAgain) {
   EXPECT_EQ(rows_written(), 300U);
 }
 
+TEST_F(ProcessedSinkTest, ARecoveryPassesOverWhatOthersWroteIntoTheTopic) {
+  // Dead letters of ingest have no origin.
+  const auto others = [&] {
+    bus::Record record;
+    record.kind = bus::RecordKind::event;
+    record.payload = std::make_shared<const std::string>("{}");
+    bus->producer().publish(kTopic, {0}, std::move(record), [](Result<Offset> offset) { CHECK(offset.has_value()); });
+  };
+  others();
+  auto first = sink();
+  ASSERT_TRUE(first->write(outputs(7, 1, 10)));
+  others();
+  ASSERT_TRUE(first->write(outputs(8, 1, 10)));
+  others();
+  first.reset();
+  const auto second = sink();
+  ASSERT_TRUE(second->recover(Offset{7}, Offset{0}));
+  const Offset end = bus->info(kTopic, {0})->end;
+  for (const std::uint64_t input : {7U, 8U}) ASSERT_TRUE(second->write(outputs(input, 1, 10)));
+  EXPECT_EQ(bus->info(kTopic, {0})->end, end) << "both are there";
+  EXPECT_EQ(second->scan_from(), end);
+  ASSERT_TRUE(second->write(outputs(9, 1, 10)));
+  EXPECT_EQ(bus->info(kTopic, {0})->end, end.next());
+  EXPECT_EQ((*bus->last_origin(kTopic, {0}))->input.offset, Offset{9});
+}
+
 TEST_F(ProcessedSinkTest, GoesOnBehindWhatTheLogWillNeverTake) {
   const auto one = sink();
   bus->fail_with(Error{ErrorCode::too_large, "no record of this size", {}});

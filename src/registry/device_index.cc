@@ -16,9 +16,9 @@ constexpr std::size_t kChunk = 512;
 /// Entries lie scattered in memory: asking for them this far ahead hides most of the wait.
 constexpr std::size_t kPrefetch = 12;
 
-std::strong_ordering compare(std::string_view name_a, std::string_view id_a, std::string_view name_b,
-                             std::string_view id_b) {
-  if (const auto order = compare_ignoring_case(name_a, name_b); order != 0) return order;
+std::weak_ordering compare(std::string_view name_a, std::string_view id_a, std::string_view name_b,
+                           std::string_view id_b) {
+  if (const auto order = compare_naturally(name_a, name_b); order != 0) return order;
   return id_a <=> id_b;
 }
 
@@ -26,7 +26,7 @@ bool before(const DeviceEntry& a, const DeviceEntry& b) {
   return compare(DeviceIndex::name_of(a), a.id(), DeviceIndex::name_of(b), b.id()) < 0;
 }
 
-/// The first 16 bytes of a name as two numbers that compare like it: most comparisons then touch no entry.
+/// The beginning of a name as two numbers that compare like it: most comparisons then touch no entry.
 struct SortKey {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
@@ -34,9 +34,7 @@ struct SortKey {
 };
 
 SortKey sort_key(DeviceEntry& entry) {
-  std::array<char, 16> prefix{};
-  const std::string_view name = DeviceIndex::name_of(entry);
-  for (std::size_t i = 0; i < std::min(name.size(), prefix.size()); ++i) prefix[i] = ascii_lower(name[i]);
+  const std::array<char, 16> prefix = natural_prefix(DeviceIndex::name_of(entry));
   SortKey key{.entry = &entry};
   std::memcpy(&key.high, prefix.data(), 8);
   std::memcpy(&key.low, prefix.data() + 8, 8);

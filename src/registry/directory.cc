@@ -10,7 +10,7 @@ namespace flux::registry {
 
 namespace {
 
-constexpr std::uint64_t kCursorForm = 1;
+constexpr std::uint64_t kCursorForm = 2;  // grows with the order of names too: a page would begin elsewhere
 constexpr std::size_t kFacetValues = 50;
 
 std::uint64_t mix(std::uint64_t seed, std::string_view text) { return hash64(text, seed); }

@@ -125,7 +125,7 @@ struct DeviceFilter {
   std::optional<bool> demo;
 };
 
-/// `name`: by name, or id where it has none, ignoring ASCII case. `last_seen`: newest first.
+/// `name`: by name, or id where it has none, naturally (see `compare_naturally`). `last_seen`: newest first.
 /// `state`: silent, online, never; by name within.
 enum class DeviceSort : std::uint8_t { name, last_seen, state };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <barrier>
+#include <cstring>
 #include <set>
 #include <string>
 #include <thread>
@@ -208,11 +209,60 @@ TEST(Directory, pages_go_on_while_devices_come_and_go) {
   EXPECT_EQ(second->devices.front()->id(), "d110");
 }
 
+TEST(Directory, names_are_sorted_as_people_do) {
+  Directory directory;
+  for (const char* name : {"Cold room 10", "cold room 2", "Cold room 1", "Cold room", "Cold room 02b", "Boiler 100"}) {
+    directory.load(kTenant, std::string("id-") + name, {}, settings(directory, {.name = name}, {}));
+  }
+  const std::vector<std::string> wanted{"id-Boiler 100",  "id-Cold room",     "id-Cold room 1",
+                                        "id-cold room 2", "id-Cold room 02b", "id-Cold room 10"};
+  EXPECT_EQ(walk(directory, {}, DeviceSort::name, 2), wanted);
+  EXPECT_EQ(walk(directory, {}, DeviceSort::state, 2), wanted);
+}
+
+/// In lower case and with each number as 40 digits: then plain text compares as people sort.
+std::string spelled_out(std::string_view name) {
+  std::string text;
+  for (std::size_t at = 0; at < name.size();) {
+    const std::size_t end = std::min(name.find_first_not_of("0123456789", at), name.size());
+    if (end == at) {
+      text += ascii_lower(name[at++]);
+      continue;
+    }
+    const std::string_view digits = name.substr(at, end - at);
+    text.append(40 - digits.size(), '0').append(digits);
+    at = end;
+  }
+  return text;
+}
+
+TEST(DirectoryProperty, natural_order_is_that_of_spelled_out_numbers) {
+  const bool held = rc::check([] {
+    const auto name = [] {
+      return *rc::gen::container<std::string>(
+          rc::gen::elementOf(std::string{'0', '0', '1', '2', '9', 'a', 'B', ' ', '/', ':', '\xC3'}));
+    };
+    const std::string a = name().substr(0, 39);
+    const std::string b = *rc::gen::arbitrary<bool>() ? name().substr(0, 39) : (a + name()).substr(0, 39);
+    const std::weak_ordering order = compare_naturally(a, b);
+    RC_ASSERT(order == (spelled_out(a) <=> spelled_out(b)));
+    const auto prefix_a = natural_prefix(a);
+    const auto prefix_b = natural_prefix(b);
+    const int prefixes = std::memcmp(prefix_a.data(), prefix_b.data(), prefix_a.size());
+    if (prefixes != 0) RC_ASSERT(order == (prefixes <=> 0));
+  });
+  EXPECT_TRUE(held);
+  const std::string long_a = std::string(300, '1');
+  const std::string long_b = std::string(299, '2');
+  EXPECT_TRUE(compare_naturally(long_a, long_b) > 0);
+  EXPECT_EQ(natural_prefix(long_a), natural_prefix(long_b));
+}
+
 /// Devices with random names, labels, profiles, states; every listing must equal a sort and filter by hand.
 TEST(DirectoryProperty, listing_equals_a_plain_search) {
   const bool held = rc::check([] {
     Directory directory;
-    const std::vector<std::string> words{"Pump", "pump", "valve", "Über", "a", "B", "c1", "c10", "c2", ""};
+    const std::vector<std::string> words{"Pump", "pump", "valve", "Über", "a", "B", "c1", "c10", "c2", "c02-", ""};
     std::vector<ProfileSlotPtr> profiles{nullptr};
     for (const char* id : {"p", "q"}) {
       profiles.push_back(
@@ -265,7 +315,7 @@ TEST(DirectoryProperty, listing_equals_a_plain_search) {
       return true;
     });
     const auto by_name = [](const DeviceEntryPtr& e) {
-      return std::pair(ascii_lower(e->settings()->name.value_or(e->id())), e->id());
+      return std::pair(spelled_out(e->settings()->name.value_or(e->id())), e->id());
     };
     const auto by_state = [&](const DeviceEntryPtr& e) {
       const int rank = e->state() == DeviceState::silent ? 0 : e->state() == DeviceState::online ? 1 : 2;

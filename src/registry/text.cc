@@ -12,15 +12,58 @@ std::string ascii_lower(std::string_view text) {
   return lower;
 }
 
-std::strong_ordering compare_ignoring_case(std::string_view a, std::string_view b) {
-  const std::size_t shared = std::min(a.size(), b.size());
-  for (std::size_t i = 0; i < shared; ++i) {
-    if (a[i] == b[i]) continue;
-    const auto x = static_cast<unsigned char>(ascii_lower(a[i]));
-    const auto y = static_cast<unsigned char>(ascii_lower(b[i]));
+namespace {
+
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// The digits in a row that begin at `at`, without leading zeros; `at` is behind them afterwards.
+std::string_view take_number(std::string_view text, std::size_t& at) {
+  while (at < text.size() && text[at] == '0') ++at;
+  const std::size_t begin = at;
+  while (at < text.size() && is_digit(text[at])) ++at;
+  return text.substr(begin, at - begin);
+}
+
+}  // namespace
+
+std::weak_ordering compare_naturally(std::string_view a, std::string_view b) {
+  std::size_t i = 0;
+  std::size_t k = 0;
+  while (i < a.size() && k < b.size()) {
+    if (is_digit(a[i]) && is_digit(b[k])) {
+      const std::string_view x = take_number(a, i);
+      const std::string_view y = take_number(b, k);
+      if (x.size() != y.size()) return x.size() <=> y.size();
+      if (const int order = x.compare(y); order != 0) return order <=> 0;
+      continue;
+    }
+    const auto x = static_cast<unsigned char>(ascii_lower(a[i++]));
+    const auto y = static_cast<unsigned char>(ascii_lower(b[k++]));
     if (x != y) return x <=> y;
   }
-  return a.size() <=> b.size();
+  return a.size() - i <=> b.size() - k;
+}
+
+std::array<char, 16> natural_prefix(std::string_view name) {
+  // A number is spelled as '0', so that it stands among other characters as any digit does, then how many digits it
+  // has, then these.
+  std::array<char, 16> prefix{};
+  std::size_t size = 0;
+  const auto add = [&](char c) {
+    if (size < prefix.size()) prefix[size++] = c;
+  };
+  for (std::size_t at = 0; at < name.size() && size < prefix.size();) {
+    if (!is_digit(name[at])) {
+      add(ascii_lower(name[at++]));
+      continue;
+    }
+    const std::string_view number = take_number(name, at);
+    add('0');
+    add(static_cast<char>(std::min<std::size_t>(number.size(), 255)));
+    if (number.size() >= 255) break;  // which of two is longer, the prefix does not say
+    for (const char digit : number) add(digit);
+  }
+  return prefix;
 }
 
 bool contains_ignoring_case(std::string_view text, std::string_view lower) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +12,12 @@ namespace flux::registry {
 
 constexpr char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 std::string ascii_lower(std::string_view text);
-/// By bytes, letters A to Z as small ones.
-std::strong_ordering compare_ignoring_case(std::string_view a, std::string_view b);
+/// As people sort names: letters A to Z as small ones, and digits in a row by the number that they spell ("room 2"
+/// before "room 10"). Equal for names that differ in such letters and in leading zeros only.
+std::weak_ordering compare_naturally(std::string_view a, std::string_view b);
+/// The first bytes of a text that compares, byte by byte, as `compare_naturally` compares the names: where two of them
+/// differ, so do the names, in the same way.
+std::array<char, 16> natural_prefix(std::string_view name);
 /// `lower` is in lower case already.
 bool contains_ignoring_case(std::string_view text, std::string_view lower);
 

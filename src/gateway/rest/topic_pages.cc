@@ -77,14 +77,20 @@ void respell(json& event, std::string_view member, Epoch epoch) {
   *found = json::parse(text);
 }
 
+/// Empty where the member is missing or no text: a dead letter may have neither time nor device.
+std::string text_of(const json& event, std::string_view member) {
+  const auto found = event.find(member);
+  return found != event.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 bool wanted(json& event, const TopicFilter& filter) {
   if (!event.is_object() || event.value("tenant", std::uint32_t{0}) != filter.tenant.value) return false;
-  if (!filter.device.empty() && event.value("device", std::string()) != filter.device) return false;
-  if (!filter.types.empty() &&
-      std::ranges::find(filter.types, event.value("type", std::string())) == filter.types.end())
+  if (!filter.device.empty() && text_of(event, "device") != filter.device) return false;
+  if (!filter.types.empty() && std::ranges::find(filter.types, text_of(event, "type")) == filter.types.end())
     return false;
   if (filter.from != Time::min() || filter.to != Time::max()) {
-    const auto at = parse_rfc3339(event.value("received_at", event.value("time", std::string())));
+    const std::string received_at = text_of(event, "received_at");
+    const auto at = parse_rfc3339(received_at.empty() ? text_of(event, "time") : received_at);
     if (!at || *at < filter.from || *at >= filter.to) return false;
   }
   event.erase("tenant");

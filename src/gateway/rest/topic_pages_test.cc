@@ -59,6 +59,20 @@ TEST_F(TopicPages, ADeviceIsReadFromItsPartitionOnly) {
             (std::vector<int>{3}));
 }
 
+TEST_F(TopicPages, LooksThroughRecordsThatHaveNeitherDeviceNorTime) {
+  const PartitionId home = partition_of(bucket_of({1}, "pump-1"), 3);
+  bus::Record record;
+  record.kind = bus::RecordKind::event;
+  record.payload = std::make_shared<const std::string>(
+      R"({"tenant":1,"n":7,"time":null,"received_at":"1970-01-01T00:00:05Z","device":null})");
+  bus_->producer().publish(bus::Topic::device_events, home, std::move(record), [](auto) {});
+  add(home, 1, "pump-1", "a", 9);
+  EXPECT_EQ(numbers({.tenant = {1}, .device = "pump-1", .types = {}}, 10), (std::vector<int>{9}));
+  EXPECT_EQ(numbers({.tenant = {1}, .device = {}, .types = {}, .from = Time{5'000'000'000}}, 10),
+            (std::vector<int>{9, 7}));
+  EXPECT_EQ(numbers({.tenant = {1}, .device = {}, .types = {}, .to = Time{6'000'000'000}}, 10), (std::vector<int>{7}));
+}
+
 TEST_F(TopicPages, RefusesCursorsThatAreNotOurs) {
   add({0}, 1, "d", "a", 1);
   for (const char* cursor :

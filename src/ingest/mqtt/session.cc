@@ -43,6 +43,7 @@ Session::Session(const Context& context, ShardIngest& shard, net::TcpConnection&
       ingest_(shard),
       intake_(shard.intake),
       outbox_(*shard.outbox),
+      dead_letters_(shard.dead_letters),
       shard_(connection.shard()),
       properties_(context.scratch[shard_.index()].properties),
       connection_(&connection),

@@ -58,8 +58,8 @@ struct Context {
 /// A PUBLISH of QoS 1 or 2 is acknowledged when its readings are durable in the log, and when it is with all
 /// subscribers (durably so for sessions that outlive their connection), in the order in which they came. What cannot be
 /// taken is acknowledged too, so that one bad message does not block the others: MQTT 5 with the reason code and a
-/// sentence, older versions (which have no word for it) without, counted and shown in the connection log. Only when the
-/// log itself failed does such a message stay without an acknowledgement, and the connection ends: the device sends it
+/// sentence, older versions (which have no word for it) without; it is counted, shown in the connection log and gets a
+/// dead letter (ingest/dead_letters.h). Only when the log itself failed does such a message stay without an acknowledgement, and the connection ends: the device sends it
 /// again.
 ///
 /// A subscription to a device's commands is granted QoS 1. At most the client's receive maximum of them wait for their
@@ -215,6 +215,10 @@ class Session final : public net::TcpHandler,
   void leave_broker(bool will);
   /// Says why (MQTT 5) and closes.
   void end(wire::mqtt::Reason reason, std::string_view message);
+  /// Gives a dead letter to a message that was refused (`reason` when the error's code says nothing better), wholly or
+  /// in part, unless its acknowledgement tells. `device`: whose it is, where that is known already.
+  void bury(std::string_view topic, std::string_view payload, std::uint8_t qos, const Error& error,
+            std::string_view reason, std::string_view device = {}, bool in_part = false);
   void fault(const wire::mqtt::Fault& fault);
   void flush();
   void leave();
@@ -226,6 +230,7 @@ class Session final : public net::TcpHandler,
   ShardIngest& ingest_;
   TelemetryIntake& intake_;
   Outbox& outbox_;
+  DeadLetters& dead_letters_;
   runtime::Shard& shard_;
   wire::mqtt::Properties& properties_;  // of the packet at hand
   net::TcpConnection* connection_;      // null once it has gone

@@ -94,13 +94,15 @@ void Session::take_message(const wire::mqtt::Publish& publish, std::string_view 
   std::optional<Refusal> refusal;
   if (context_.commands != nullptr && topic.ends_with("/response") && is_answer(topic)) [[unlikely]] {
     refusal = take_answer(topic, publish);
+    if (refusal) bury(topic, as_text(publish.payload), publish.qos, refusal->error, "invalid_answer");
   } else if (topic == kOwnTelemetry || !device_of(topic).empty()) {
     refusal = take(topic, as_text(publish.payload), publish);
     if (!refusal && (context_.broker.anyone() || publish.retain || publish.qos == 2)) [[unlikely]]
       forward(slot_ ? telemetry_topic(slot_->id()) : std::string(topic), publish, false);
   } else {
     refusal = take_plain(topic, publish);
-    if (!refusal) forward(topic, publish, true);
+    if (refusal) bury(topic, as_text(publish.payload), publish.qos, refusal->error, "invalid_topic");
+    else forward(topic, publish, true);
   }
   if (refusal) refuse(publish, *refusal);
 }
@@ -257,6 +259,7 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
         mistake.named = named;
         if (refusal->error.code == ErrorCode::permission_denied) context_.sign_in.mistaken(mistake, *identity_);
       }
+      bury(topic, payload, qos, refusal->error, "invalid_topic");
       return refusal;
     }
   }
@@ -282,6 +285,8 @@ std::optional<Session::Refusal> Session::take(std::string_view topic, std::strin
     if (read && outcome.refused > 1) note += " (and " + std::to_string(outcome.refused - 1) + " more)";
     (read ? context_.metrics.refused_values : context_.metrics.refused_payload).add(read ? outcome.refused : 1);
     if (tracer_.budget()) tracer_.add(ConnectionStage::parse, false, note, device_id);
+    bury(topic, payload, qos, {error.code, note, {}}, read ? "invalid_value" : "invalid_payload", device_id,
+         batches > 0);
     if (batches == 0) return Refusal{reason_of(error.code), {error.code, std::move(note), {}}};
   }
   if (qos > 0) {

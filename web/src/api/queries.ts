@@ -4,6 +4,7 @@ import {
   type QueryClient,
   queryOptions,
 } from '@tanstack/react-query';
+import { naturally } from '@/lib/order';
 import { parseTime, toDuration, toRfc3339 } from '@/lib/time';
 import { ApiError, api, type DeviceListItem, type Schemas, take } from './client';
 
@@ -51,7 +52,7 @@ export const queries = {
           all.push(...page.profiles);
           cursor = page.next;
         } while (cursor);
-        return all;
+        return all.sort((a, b) => naturally(a.name ?? a.profile, b.name ?? b.profile));
       },
       staleTime: 60_000,
     }),

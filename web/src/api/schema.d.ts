@@ -463,7 +463,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Readings that were refused after they had been acknowledged */
+        /**
+         * Readings that were refused after they had been acknowledged, and MQTT messages whose senders could not be told
+         * @description MQTT 3.1.1, and QoS 0, have no word for a message that is not taken: it gets a dead letter without `source`. So many of a device and a tenant have one (`ingest.dead_letters`); those beyond are counted, in the next one's message too.
+         */
         get: operations["listDeadLetters"];
         put?: never;
         post?: never;
@@ -1233,20 +1236,30 @@ export interface components {
             id: string;
             time: components["schemas"]["TimeOrEpoch"] | null;
             received_at: components["schemas"]["TimeOrEpoch"];
-            device: components["schemas"]["DeviceId"];
+            /** @description Null where a refused message named none. */
+            device: components["schemas"]["DeviceId"] | null;
             metric: string | null;
             value: number | string | boolean | null;
             /**
-             * @description One word: `out_of_range`, `wrong_type`, `clock_skew`, …
+             * @description One word: `out_of_range`, `wrong_type`, `clock_skew`, … of readings; `invalid_payload`, `invalid_value`, `invalid_topic`, `invalid_answer`, `not_authorized`, … of MQTT messages.
              * @example out_of_range
              */
             reason: string;
             message: string;
+            /** @description The record of the log that held the reading; null for a message that was refused before. */
             source: {
                 partition: number;
                 /** Format: int64 */
                 offset: number;
-            };
+            } | null;
+            /** @description The MQTT client that sent the message; this and what follows are there for messages only. */
+            client?: string;
+            /** @description The topic of the message; where it is long its beginning and an ellipsis. */
+            topic?: string;
+            /** @description The message; where it is long its beginning and an ellipsis. Bytes that are no UTF-8 as U+FFFD, credentials as an ellipsis. */
+            payload?: string;
+            /** @description How long the message was. */
+            payload_bytes?: number;
         };
         DeadLetterList: {
             dead_letters: components["schemas"]["DeadLetter"][];
@@ -2318,7 +2331,7 @@ export interface operations {
                 /** @description Any of these. */
                 state?: components["schemas"]["DeviceState"][];
                 profile?: string;
-                /** @description `name`: by name, or device where it has none. `last_seen`: newest first. `state`: silent, online, never. */
+                /** @description `name`: by name, or device where it has none; numbers in names by their value ("room 2" before "room 10"). `last_seen`: newest first. `state`: silent, online, never. */
                 sort?: "name" | "last_seen" | "state";
                 include?: ("latest" | "facets")[];
                 /** @description Times as integers since 1970 in this unit, rather than RFC 3339. */

@@ -149,8 +149,20 @@ describe('overview', () => {
     ({ device: 'a', metrics, labels: {}, state: 'online', profile: null }) as unknown as DeviceListItem;
   it('shows numbers before switches before words, and what is new last', () => {
     expect(
-      metricsToShow(item([m('word', 'string'), m('on', 'bool'), m('t'), m('p', 'int64')]), ['t', 'fresh']),
+      metricsToShow(item([m('word', 'string'), m('on', 'bool'), m('t'), m('p', 'int64')]), [
+        'on',
+        't',
+        'fresh',
+        'p',
+        'word',
+      ]),
     ).toEqual(['t', 'p', 'fresh', 'on', 'word']);
+  });
+  it('leaves out what was planned and never sent', () => {
+    expect(metricsToShow(item([m('temperature'), m('load')]), ['load'], ['temperature', 'load'])).toEqual([
+      'load',
+    ]);
+    expect(metricsToShow(item([m('temperature')]), [], ['temperature'])).toEqual([]);
   });
   it('charts all of one device, and of many what they share', () => {
     const devices = [item([m('t'), m('p'), m('word', 'string')]), item([m('p')])];
@@ -235,10 +247,11 @@ it('shows the metrics of the profile first, in its order', () => {
     type: name === 'compressor' || name === 'door' ? 'bool' : 'double',
     unit: null,
   }));
-  expect(metricsToShow({ metrics } as never, [], ['temperature', 'door'])).toEqual([
-    'temperature',
-    'door',
-    'humidity',
-    'compressor',
-  ]);
+  expect(
+    metricsToShow(
+      { metrics } as never,
+      metrics.map((m) => m.name),
+      ['temperature', 'door'],
+    ),
+  ).toEqual(['temperature', 'door', 'humidity', 'compressor']);
 });

@@ -227,16 +227,91 @@ describe('overview', () => {
         }),
       }),
     });
-    const entry = await screen.findByRole('button', { name: /disk free/ }, find);
-    expect(entry).toHaveAttribute('aria-pressed', 'false');
+    await screen.findByRole('heading', { name: 'this-machine' }, find);
     app.socket.accept();
+    await waitFor(() => expect(app.socket.subscription({ devices: ['this-machine'] })).toBeDefined());
     const { id } = app.socket.subscription({ devices: ['this-machine'] })!;
     app.socket.say({
       op: 'data',
       id,
-      data: [{ device: 'this-machine', metrics: { disk_free: [[Date.now(), 71.1e9]] } }],
+      data: [
+        {
+          device: 'this-machine',
+          metrics: {
+            cpu: [[Date.now(), 5]],
+            temperature: [[Date.now(), 41]],
+            disk_read: [[Date.now(), 9]],
+            disk_free: [[Date.now(), 71.1e9]],
+          },
+        },
+      ],
     });
+    const entry = await screen.findByRole('button', { name: /disk free/ }, find);
+    expect(entry).toHaveAttribute('aria-pressed', 'false');
     await waitFor(() => expect(entry).toHaveTextContent('disk free71.1GB'), find);
+  });
+
+  it('lists no metric that its profile plans and the device never sent, until it comes', async () => {
+    const machine = device('this-machine', {
+      metrics: [
+        { name: 'cpu', type: 'double', unit: '%' },
+        { name: 'temperature', type: 'double', unit: '°C' },
+      ],
+    });
+    const time = new Date().toISOString();
+    const app = openApp('/', {
+      'GET /api/v1/devices': () => ({
+        body: {
+          devices: [{ ...machine, latest: { cpu: { value: 5, time, unit: '%' } } }],
+          next: null,
+          total: 1,
+        },
+      }),
+      'GET /api/v1/devices/this-machine': () => ({ body: machine }),
+    });
+    const row = (await screen.findByRole('link', { name: 'this-machine' }, find)).closest(
+      '[role=row]',
+    ) as HTMLElement;
+    const chart = await screen.findByRole('img', { name: 'Live chart of this-machine' }, find);
+    expect(within(row).getByText('cpu')).toBeInTheDocument();
+    expect(chart).toHaveAttribute('data-traces', 'cpu');
+    expect(screen.queryByText('temperature')).toBeNull();
+    app.socket.accept();
+    await waitFor(() => expect(app.socket.subscription({ devices: ['this-machine'] })).toBeDefined());
+    const { id } = app.socket.subscription({ devices: ['this-machine'] })!;
+    app.socket.say({
+      op: 'data',
+      id,
+      data: [{ device: 'this-machine', metrics: { temperature: [[Date.now(), 41.5]] } }],
+    });
+    expect(await within(row).findByText('temperature', undefined, find)).toBeInTheDocument();
+    await waitFor(() => expect(chart).toHaveAttribute('data-traces', 'cpu,temperature'));
+  });
+
+  it('offers profiles and labels in the order that people expect', async () => {
+    const app = openApp('/', {
+      'GET /api/v1/devices': () => ({
+        body: {
+          devices: [device('a'), device('b')],
+          next: null,
+          total: 2,
+          facets: {
+            states: { online: 2 },
+            profiles: { 'pump 10': 1, 'pump 2': 1 },
+            labels: { room: { '10': 1, '2': 3, '1': 2 } },
+          },
+        },
+      }),
+    });
+    await app.user.click(await screen.findByLabelText('Profile', { selector: 'input' }, find));
+    expect((await screen.findAllByRole('option')).map((o) => o.textContent)).toEqual(['pump 2', 'pump 10']);
+    await app.user.keyboard('{Escape}');
+    await app.user.click(screen.getByRole('button', { name: /label/i }));
+    expect((await screen.findAllByRole('menuitem')).map((o) => o.textContent)).toEqual([
+      'room = 12',
+      'room = 23',
+      'room = 101',
+    ]);
   });
 
   it('has words for an installation without devices', async () => {
@@ -550,6 +625,21 @@ describe('device', () => {
               message: 'temperature is 412 °C; allowed are -40 to 150',
               source: { partition: 1, offset: 2 },
             },
+            {
+              id: 'm0-1-1',
+              time: null,
+              received_at: '2026-01-02T12:34:50Z',
+              device: 'pump-1',
+              metric: null,
+              value: null,
+              reason: 'invalid_payload',
+              message: 'not JSON at byte offset 5',
+              source: null,
+              client: 'pump client',
+              topic: 'v1/telemetry',
+              payload: '{"a":…',
+              payload_bytes: 1200,
+            },
           ],
           next: null,
         },
@@ -563,6 +653,8 @@ describe('device', () => {
     expect(cells[1]).toHaveTextContent(/1 Jan 2026|31 Dec 2025/);
     expect(screen.queryByText(/rule of the profile/)).toBeNull();
     expect(row).toHaveTextContent('allowed are -40 to 150');
+    const message = screen.getByText('invalid payload').closest('tr')!;
+    expect(message).toHaveTextContent('pump client to v1/telemetry: {"a":… (1,200 bytes)');
   });
 });
 
@@ -606,11 +698,17 @@ describe('connect', () => {
     app.socket.accept();
     await waitFor(() => expect(app.socket.subscription({ trace: 'my-device' })).toBeDefined());
     const { id } = app.socket.subscription({ trace: 'my-device' })!;
+    app.socket.say({
+      op: 'trace',
+      id,
+      event: { ...trace('auth', false, 'An old mistake.'), time: '2025-12-31T23:59:59.9Z' },
+    });
     app.socket.say({ op: 'trace', id, event: trace('connect', true, 'A device opened a connection.') });
     app.socket.say({ op: 'trace', id, event: trace('auth', false, 'The token is not known.') });
     expect(await screen.findByRole('alert')).toHaveTextContent(
       'Refused: Credential. The token is not known.',
     );
+    expect(screen.queryByText('An old mistake.')).toBeNull();
     app.socket.say({ op: 'trace', id, event: trace('auth', true, 'Good.') });
     app.socket.say({ op: 'trace', id, event: trace('reading', true, 'temperature = 21.5') });
     expect(await screen.findByText('It works.')).toBeInTheDocument();

@@ -101,13 +101,17 @@ describe('LiveStore', () => {
     ]);
   });
 
-  it('tells of states and new metrics, not of readings', () => {
+  it('tells of states and new metrics, not of readings', async () => {
     const heard = vi.fn();
     store.onDevice('a', heard);
     store.watch({ devices: ['a'] });
-    data(1, 'a', { t: [[1000, 1]] });
-    expect(heard).toHaveBeenCalledTimes(1); // the metric
+    store.series('a', 'planned');
+    data(1, 'a', { t: [[1000, 1]], other: [[1000, 1]] });
+    await Promise.resolve();
+    expect(heard).toHaveBeenCalledTimes(1); // the metrics
+    expect(store.metricsOf('a')).toEqual(['t', 'other']);
     data(1, 'a', { t: [[2000, 1]] });
+    await Promise.resolve();
     expect(heard).toHaveBeenCalledTimes(1);
     socket.say({ op: 'state', id: 1, device: 'a', state: 'silent', connected: false, last_seen: 2000 });
     socket.say({ op: 'state', id: 1, device: 'a', state: 'silent', connected: false, last_seen: 2000 });

@@ -39,6 +39,7 @@ interface DeviceEntry {
   watchers: number;
   touched: number;
   listeners: Set<() => void>;
+  announcing: boolean;
 }
 
 const KEEP_UNWATCHED = 400;
@@ -48,6 +49,8 @@ const LATE = 400;
 export function gapOf(series: { interval: number }): number {
   return Number.isNaN(series.interval) ? 15_000 : Math.min(600_000, Math.max(2500, series.interval * 3.5));
 }
+
+const isHeard = (series: LiveSeries) => !Number.isNaN(series.time) || series.ring.length > 0;
 
 /**
  * Newest readings of the devices that somebody looks at, outside React. Fed by the live socket, seeded by queries.
@@ -126,20 +129,21 @@ export class LiveStore {
         measurement: null,
       };
       entry.metrics.set(metric, series);
-      this.announce(entry);
     }
     return series;
   }
 
+  /** Those that something came of; what is only planned, or asked about here, is not among them. */
   metricsOf(device: string): string[] {
-    return [...(this.devices.get(device)?.metrics.keys() ?? [])];
+    const all = this.devices.get(device)?.metrics.values() ?? [];
+    return [...all].filter(isHeard).map((series) => series.metric);
   }
 
   status(device: string): DeviceStatus | null {
     return this.devices.get(device)?.status ?? null;
   }
 
-  /** Calls back when a device's state changes or a metric appears, not for each reading. */
+  /** Calls back when a device's state changes or the first of a metric has come, not for each reading. */
   onDevice(device: string, listener: () => void): () => void {
     const entry = this.entry(device);
     entry.listeners.add(listener);
@@ -170,6 +174,7 @@ export class LiveStore {
     const series = this.series(device, metric);
     const { ring } = series;
     if (times.length === 0) return;
+    if (!isHeard(series)) this.announceSoon(device);
     if (exact) ring.replace(times[0]!, times.at(-1)!, times, values);
     else {
       const oldest = ring.length ? ring.time(0) : Number.POSITIVE_INFINITY;
@@ -239,6 +244,7 @@ export class LiveStore {
       else series.interval *= 1.15;
     }
     if (!(time < series.time)) {
+      if (!isHeard(series)) this.announceSoon(series.device);
       series.time = time;
       series.value = value;
     }
@@ -255,7 +261,14 @@ export class LiveStore {
   private entry(device: string): DeviceEntry {
     let entry = this.devices.get(device);
     if (!entry) {
-      entry = { metrics: new Map(), status: null, watchers: 0, touched: this.ticks, listeners: new Set() };
+      entry = {
+        metrics: new Map(),
+        status: null,
+        watchers: 0,
+        touched: this.ticks,
+        listeners: new Set(),
+        announcing: false,
+      };
       this.devices.set(device, entry);
     }
     this.ticks += 1;
@@ -267,6 +280,17 @@ export class LiveStore {
     const old = entry.status;
     entry.status = status;
     if (!old || old.state !== status.state || old.connected !== status.connected) this.announce(entry);
+  }
+
+  /** When whoever brought the reading is done: a list does so while it is rendered, and others would have to follow. */
+  private announceSoon(device: string): void {
+    const entry = this.entry(device);
+    if (entry.announcing) return;
+    entry.announcing = true;
+    queueMicrotask(() => {
+      entry.announcing = false;
+      this.announce(entry);
+    });
   }
 
   private announce(entry: DeviceEntry): void {

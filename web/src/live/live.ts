@@ -1,4 +1,12 @@
-import { createContext, useCallback, useContext, useEffect, useRef, useSyncExternalStore } from 'react';
+import {
+  createContext,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useSyncExternalStore,
+} from 'react';
 import { clock } from '@/lib/clock';
 import { LiveClient, type Socket } from './LiveClient';
 import { type DeviceStatus, LiveStore, type Watch } from './LiveStore';
@@ -65,11 +73,24 @@ export function useWatch(selection: Watch, onGap?: (from: number) => void): void
   );
 }
 
-/** State and metrics of one device; renders again when these change, not for readings. */
+/** State of one device; renders again when it changes, not for readings. */
 export function useDeviceStatus(device: string): DeviceStatus | null {
   const { store } = useLive();
   const subscribe = useCallback((listener: () => void) => store.onDevice(device, listener), [store, device]);
   return useSyncExternalStore(subscribe, () => store.status(device));
+}
+
+/** The metrics of a device that something came of; renders again for the first of each. */
+export function useMetrics(device: string | null): string[] {
+  const { store } = useLive();
+  const subscribe = useCallback(
+    (listener: () => void) => (device === null ? () => {} : store.onDevice(device, listener)),
+    [store, device],
+  );
+  const names = useSyncExternalStore(subscribe, () =>
+    device === null ? '' : store.metricsOf(device).join('\u0000'),
+  );
+  return useMemo(() => (names ? names.split('\u0000') : []), [names]);
 }
 
 /** When the server was last heard, while it cannot be reached; null while it can. */

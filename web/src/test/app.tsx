@@ -71,7 +71,10 @@ export function defaults(): Record<string, Handler> {
       const q = query.get('q') ?? '';
       const found = devices
         .filter((d) => `${d.device} ${d.name}`.includes(q))
-        .map((d) => ({ ...d, latest: {} }));
+        .map((d) => ({
+          ...d,
+          latest: { temperature: { value: 20, time: new Date().toISOString(), unit: '°C' } },
+        }));
       return { body: { devices: found, next: null, total: found.length } };
     },
     'GET /api/v1/devices/this-machine': () => ({ body: devices[0] }),

@@ -4,6 +4,7 @@ import { Link, useSearch } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useState } from 'react';
 import { api, messageOf, type Schemas, take } from '@/api/client';
 import { queries } from '@/api/queries';
+import { parseTime } from '@/lib/time';
 import { CopyButton } from '@/ui/CopyButton';
 import { Icon } from '@/ui/icons';
 import { Notice } from '@/ui/Notice';
@@ -180,6 +181,7 @@ export function ConnectPage() {
           {made ? (
             <TracePane
               device={made.device.device}
+              since={parseTime(made.device.created_at)}
               onAnother={() => {
                 connect.reset();
                 setName('');

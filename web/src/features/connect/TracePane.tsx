@@ -18,7 +18,16 @@ import { progressOf } from './trace';
 const MOST_EVENTS = 60;
 const STEPS = ['connect', 'auth', 'reading'] as const;
 
-export function TracePane({ device, onAnother }: { device: string; onAnother: () => void }) {
+export function TracePane({
+  device,
+  since,
+  onAnother,
+}: {
+  device: string;
+  /** When the device came to be (ms): what failed before, and named none, was not this one. */
+  since: number;
+  onAnother: () => void;
+}) {
   const { client, store } = useLive();
   const [events, setEvents] = useState<TraceEvent[]>([]);
   const status = useSyncExternalStore(client.onStatus, () => client.status);
@@ -27,10 +36,15 @@ export function TracePane({ device, onAnother }: { device: string; onAnother: ()
     setEvents([]);
     const subscription = client.subscribe(
       { trace: device },
-      { trace: (event) => setEvents((old) => [...old.slice(-MOST_EVENTS + 1), event]) },
+      {
+        trace: (event) => {
+          if (parseTime(event.time) < since) return;
+          setEvents((old) => [...old.slice(-MOST_EVENTS + 1), event]);
+        },
+      },
     );
     return () => subscription.close();
-  }, [client, device]);
+  }, [client, device, since]);
 
   const { passed, refusal, readings } = progressOf(events);
   const metrics = readings ? store.metricsOf(device) : [];

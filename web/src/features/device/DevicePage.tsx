@@ -8,7 +8,7 @@ import { clock } from '@/lib/clock';
 import { isCoordinate, readable, toNumber } from '@/lib/numbers';
 import { parseTime } from '@/lib/time';
 import type { View } from '@/lib/window';
-import { useDeviceStatus, useLive, useWatch } from '@/live/live';
+import { useDeviceStatus, useLive, useMetrics, useWatch } from '@/live/live';
 import { ConfirmByName } from '@/ui/ConfirmByName';
 import { Icon } from '@/ui/icons';
 import { Age } from '@/ui/Live';
@@ -101,12 +101,11 @@ export function DevicePage({
     return () => abort.abort();
   }, [store, id, hasMetrics]);
   // A metric that the server has just discovered.
-  const live = store.metricsOf(id).length;
-  const known = device?.metrics.length ?? 0;
+  const heard = useMetrics(id);
   useEffect(() => {
-    if (device && live > known)
+    if (device && heard.some((name) => !device.metrics.some((m) => m.name === name)))
       client.invalidateQueries({ queryKey: queries.device(id).queryKey, exact: true });
-  }, [live, known, device, client, id]);
+  }, [heard, device, client, id]);
 
   const drawable = useMemo(
     () => (device?.metrics ?? []).filter((m) => m.type !== 'string').map((m) => m.name),

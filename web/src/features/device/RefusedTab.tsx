@@ -37,6 +37,12 @@ export function RefusedTab({ device }: { device: string }) {
                 <td data-number>{formatFully(letter.value).text}</td>
                 <td>
                   <span className={classes.reason}>{readable(letter.reason)}</span> {letter.message}
+                  {letter.topic !== undefined && (
+                    <small className={classes.sent}>
+                      {texts.sentTo(letter.topic, letter.client ?? '')} <code>{letter.payload}</code>
+                      {letter.payload?.endsWith('…') && ` (${texts.bytes(letter.payload_bytes ?? 0)})`}
+                    </small>
+                  )}
                 </td>
               </tr>
             ))}

@@ -43,7 +43,9 @@ export const texts = {
   tabs: { events: 'Events', refused: 'Refused readings', credentials: 'Credentials' },
   noEvents: 'Nothing has happened yet.',
   noRefused: 'Nothing was refused.',
-  refusedHelp: 'Received and acknowledged, then not stored. Each says why.',
+  refusedHelp: 'Received, and not stored. Each says why.',
+  sentTo: (topic: string, client: string) => `${client ? `${client} to ` : 'To '}${topic}:`,
+  bytes: (n: number) => `${n.toLocaleString('en-US')} bytes`,
   loadMore: 'Show more',
   columns: {
     arrived: 'Arrived',

@@ -10,7 +10,7 @@ import { clock } from '@/lib/clock';
 import { isCoordinate, readable, toNumber } from '@/lib/numbers';
 import { chooseWindow } from '@/lib/window';
 import { gapOf } from '@/live/LiveStore';
-import { useLive, useWatch } from '@/live/live';
+import { useLive, useMetrics, useWatch } from '@/live/live';
 import { Icon } from '@/ui/icons';
 import { LiveValue } from '@/ui/Live';
 import classes from './ChartPanel.module.css';
@@ -100,12 +100,17 @@ export function ChartPanel({
   const [paused, setPaused] = useState(false);
   const loaded = useDevices(ids);
   const devices = useMemo(() => (loaded ?? []).filter((d) => ids.includes(d.device)), [loaded, ids]);
-  const available = useMemo(() => commonMetrics(devices), [devices]);
+  const single = devices.length === 1;
+  const heard = useMetrics(single ? devices[0]!.device : null);
+  const planned = useMemo(() => commonMetrics(devices), [devices]);
+  const available = useMemo(
+    () => (single ? planned.filter((m) => heard.includes(m)) : planned),
+    [planned, heard, single],
+  );
   const shown = useMemo(() => {
     const units = new Map(devices.flatMap((d) => d.metrics.map((m) => [m.name, m.unit] as const)));
     return metricsOnChart(available, picked, devices.length, (m) => units.get(m) ?? null);
   }, [available, picked, devices]);
-  const single = devices.length === 1;
   const milliseconds = SPANS[span];
   const selection = { devices: devices.map((d) => d.device), metrics: shown };
   const selectionKey = JSON.stringify(selection);
@@ -142,8 +147,8 @@ export function ChartPanel({
   }, [fill, selectionKey, milliseconds]);
   useWatch(
     {
-      devices: shown.length ? selection.devices : [],
-      // The legend of one device shows the values of what is not drawn, too.
+      devices: single || shown.length ? selection.devices : [],
+      // The legend of one device shows the values of what is not drawn, too, once it is heard.
       ...(single ? {} : { metrics: shown }),
       // Also where a pixel is longer: what is new stands at the chart's end and in the legend.
       interval: '50ms',
@@ -267,7 +272,11 @@ export function ChartPanel({
           <LiveChart traces={traces} span={milliseconds} paused={paused} label={texts.chartLabel(title)} />
         ) : (
           <p className={classes.empty}>
-            {ids.length === 0 ? texts.pick : loaded && devices.length ? texts.noNumbers : texts.waiting}
+            {ids.length === 0
+              ? texts.pick
+              : loaded && devices.length && planned.length === 0
+                ? texts.noNumbers
+                : texts.waiting}
           </p>
         )}
       </div>

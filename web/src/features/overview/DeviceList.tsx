@@ -43,12 +43,12 @@ function useVisible(devices: DeviceListItem[], orders: Map<string, string[]>): v
 
   const fetched = useRef(new Set<string>());
   useEffect(() => {
-    const fresh = settled.filter(
-      (d) => !fetched.current.has(d.device) && d.state !== 'never' && d.metrics.length > 0,
-    );
+    const first = (d: DeviceListItem) =>
+      metricsToShow(d, Object.keys(d.latest ?? {}), orders.get(d.profile ?? ''))[0];
+    const fresh = settled.filter((d) => !fetched.current.has(d.device) && first(d) !== undefined);
     if (fresh.length === 0) return;
     const abort = new AbortController();
-    const firsts = fresh.map((d) => metricsToShow(d, [], orders.get(d.profile ?? ''))[0]!);
+    const firsts = fresh.map((d) => first(d)!);
     const to = clock.now();
     fetchReadings(
       {

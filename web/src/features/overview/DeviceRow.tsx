@@ -5,7 +5,7 @@ import { Sparkline } from '@/charts/Sparkline';
 import { readable } from '@/lib/numbers';
 import { parseTime } from '@/lib/time';
 import { gapOf, type LiveSeries, type LiveStore } from '@/live/LiveStore';
-import { useDeviceStatus, useLive } from '@/live/live';
+import { useDeviceStatus, useLive, useMetrics } from '@/live/live';
 import { Icon } from '@/ui/icons';
 import { Age, LiveValue } from '@/ui/Live';
 import { StateDot } from '@/ui/StateDot';
@@ -27,9 +27,12 @@ export function seed(store: LiveStore, item: DeviceListItem): void {
   }
 }
 
-/** Those of the profile first, in its order: its author knows what matters. Then numbers, for they have a trend. */
-export function metricsToShow(item: DeviceListItem, live: string[], order: string[] = []): string[] {
-  const known = item.metrics.map((m) => m.name);
+/**
+ * Of those that something came of (`heard`): those of the profile first, in its order, for its author knows what matters;
+ * then numbers, for they have a trend. What a profile plans and the device never sent has nothing to show.
+ */
+export function metricsToShow(item: DeviceListItem, heard: string[], order: string[] = []): string[] {
+  const known = item.metrics.map((m) => m.name).filter((name) => heard.includes(name));
   const kind = new Map(item.metrics.map((m) => [m.name, m.type]));
   const rank = (name: string) => {
     const type = kind.get(name);
@@ -39,7 +42,7 @@ export function metricsToShow(item: DeviceListItem, live: string[], order: strin
     const at = order.indexOf(name);
     return at < 0 ? order.length : at;
   };
-  return [...known, ...live.filter((name) => !kind.has(name))]
+  return [...known, ...heard.filter((name) => !kind.has(name))]
     .map((name, i) => ({ name, i }))
     .sort((a, b) => place(a.name) - place(b.name) || rank(a.name) - rank(b.name) || a.i - b.i)
     .map((m) => m.name);
@@ -76,13 +79,13 @@ export const DeviceRow = memo(function DeviceRow({
   // Before the first look at the status, and again when the list brings news.
   useMemo(() => seed(store, item), [store, item]);
   const status = useDeviceStatus(device);
-  const live = store.metricsOf(device).join('\u0000');
+  const heard = useMetrics(device);
   const series = useMemo(
     () =>
-      metricsToShow(item, live ? live.split('\u0000') : [], order)
+      metricsToShow(item, heard, order)
         .slice(0, 3)
         .map((name) => store.series(device, name)),
-    [store, item, device, live, order],
+    [store, item, device, heard, order],
   );
   const lastSeen = useCallback(() => store.status(device)?.lastSeen ?? Number.NaN, [store, device]);
   const name = item.name ?? device;

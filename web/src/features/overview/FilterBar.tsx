@@ -3,6 +3,7 @@ import { useDebouncedCallback } from '@mantine/hooks';
 import { useEffect, useState } from 'react';
 import type { Schemas } from '@/api/client';
 import { formatCount, readable } from '@/lib/numbers';
+import { naturally } from '@/lib/order';
 import { Icon } from '@/ui/icons';
 import { type State, StateDot } from '@/ui/StateDot';
 import classes from './FilterBar.module.css';
@@ -38,9 +39,10 @@ export function FilterBar({
   const offered = Object.entries(facets?.labels ?? {}).flatMap(([key, values]) =>
     Object.entries(values)
       .map(([value, n]) => ({ pair: `${key}:${value}`, n }))
-      .filter(({ pair }) => !labels.includes(pair)),
+      .filter(({ pair }) => !labels.includes(pair))
+      .sort((a, b) => naturally(a.pair, b.pair)),
   );
-  const profiles = Object.keys(facets?.profiles ?? {}).sort();
+  const profiles = Object.keys(facets?.profiles ?? {}).sort(naturally);
 
   return (
     <div className={classes.root}>
