@@ -261,6 +261,8 @@ class EmbeddedCredentials final : public Credentials {
       return fail(ErrorCode::unauthenticated,
                   "no credential was given; use a device token (fgd_…) or an ingest key (fgk_…)");
     }
+    if (presented.user_name.empty())
+      return fail(ErrorCode::unauthenticated, "this is no device token (fgd_…) and no ingest key (fgk_…)");
     return fail(ErrorCode::unauthenticated,
                 "neither password nor user name is a device token (fgd_…) or an ingest key (fgk_…)");
   }

@@ -76,6 +76,7 @@ TEST_F(CredentialsTest, refusals_say_why) {
   };
   EXPECT_TRUE(says(check(""), "no credential was given"));
   EXPECT_TRUE(says(check("hunter2", "admin"), "neither password nor user name"));
+  EXPECT_TRUE(says(check("hunter2"), "this is no device token"));  // a bearer token
   EXPECT_TRUE(says(check(token.substr(0, token.size() - 1)), "mistyped or cut"));
   for (std::size_t i = 4; i < token.size(); ++i) {
     std::string typo = token;
