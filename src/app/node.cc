@@ -236,23 +236,38 @@ void Node::Impl::compose() {
   operations = std::make_unique<gateway::Operations>(
       gateway::Operations::Services{health, metrics, *accounts, settings.auth.mode, settings.metrics.token});
   gateway = std::make_unique<gateway::Gateway>(
-      gateway::Gateway::Services{
-          *registry, *databases, *accounts, *credentials, *commands, *bus, *store, std::move(executor),
-          std::move(influxql), authenticator(), *hub, workers, query_workers, health, edge.get(),
-          [this] { return status(); }, [this] { return ingest->mqtt_address().value_or(net::Address{}).port; },
-          [this](store::SeriesSelector selector, store::TimeRange range) {
-            wire::control::EraseReadings erase{.tenant = selector.tenant,
-                                               .database = std::move(selector.database),
-                                               .retention_policy = std::move(selector.retention_policy),
-                                               .measurements = std::move(selector.measurements),
-                                               .devices = std::move(selector.devices),
-                                               .fields = std::move(selector.fields),
-                                               .tags = std::move(selector.tags),
-                                               .from = range.from,
-                                               .to = range.to};
-            return process::publish_erase(*bus, std::move(erase));
-          },
-          settings.query.ingest_keys_read, store->maintenance()},
+      gateway::Gateway::Services{*registry,
+                                 *databases,
+                                 *accounts,
+                                 *credentials,
+                                 *commands,
+                                 *bus,
+                                 *store,
+                                 std::move(executor),
+                                 std::move(influxql),
+                                 authenticator(),
+                                 *hub,
+                                 workers,
+                                 query_workers,
+                                 health,
+                                 edge.get(),
+                                 [this] { return status(); },
+                                 [this] { return ingest->mqtt_address().value_or(net::Address{}).port; },
+                                 [this](store::SeriesSelector selector, store::TimeRange range) {
+                                   wire::control::EraseReadings erase{
+                                       .tenant = selector.tenant,
+                                       .database = std::move(selector.database),
+                                       .retention_policy = std::move(selector.retention_policy),
+                                       .measurements = std::move(selector.measurements),
+                                       .devices = std::move(selector.devices),
+                                       .fields = std::move(selector.fields),
+                                       .tags = std::move(selector.tags),
+                                       .from = range.from,
+                                       .to = range.to};
+                                   return process::publish_erase(*bus, std::move(erase));
+                                 },
+                                 settings.query.ingest_keys_read,
+                                 store->maintenance()},
       settings.auth.mode, gateway::QueryRunOptions{.time_limit = settings.query.time_limit});
   operations->mount(router);
   if (roles.has(RoleId::ingest))

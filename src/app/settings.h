@@ -94,7 +94,8 @@ struct QueryConfig {
     fields("time_limit", time_limit, "A query that takes longer is ended.", {.min = 100_ms});
     fields("max_series", max_series, "Series that one query may touch.", {.min = std::uint64_t{1}});
     fields("max_points", max_points, "Points or windows that one query may hold.", {.min = std::uint64_t{1'000}});
-    fields("ingest_keys_read", ingest_keys_read, "Ingest keys are good for reading all of their tenant with InfluxQL (/query) too.");
+    fields("ingest_keys_read", ingest_keys_read,
+           "Ingest keys are good for reading all of their tenant with InfluxQL (/query) too.");
   }
 };
 

@@ -40,7 +40,7 @@ class Gateway {
     std::function<SystemStatus()> status;
     std::function<std::uint16_t()> mqtt_port;
     influx::QueryEndpoint::Erase erase;
-    bool ingest_keys_read = false;  ///< by InfluxQL
+    bool ingest_keys_read = false;              ///< by InfluxQL
     store::Maintenance* maintenance = nullptr;  ///< null: the store keeps no files of its own
   };
   /// All that `services` refers to outlives the gateway.

@@ -139,6 +139,20 @@ store::SeriesSelector selector_for(const SeriesInfo& info) {
           .tags = info.tags};
 }
 
+/// Takes out the rows up to `reached`, which earlier pages have given.
+void pass_over(Chunk& chunk, std::int64_t reached, Order order) {
+  std::ptrdiff_t gone = 0;
+  for (const std::int64_t time : chunk.times) {
+    if (order == Order::oldest_first ? time > reached : time < reached) break;
+    ++gone;
+  }
+  chunk.times.erase(chunk.times.begin(), chunk.times.begin() + gone);
+  for (Chunk::Column& column : chunk.columns) {
+    column.cells.erase(column.cells.begin(), column.cells.begin() + gone);
+    if (!column.missing.empty()) column.missing.erase(column.missing.begin(), column.missing.begin() + gone);
+  }
+}
+
 /// What one run needs in one place.
 struct Run {
   const store::TimeSeriesStore& store;
@@ -170,9 +184,11 @@ struct Run {
     return header;
   }
 
-  /// Every series of the selector for which `wanted` holds, within `range`.
+  /// Every series of the selector for which `wanted` holds, within `range`. `reached`: up to where earlier pages gave
+  /// it.
   Result<> series(const store::SeriesSelector& selector, store::TimeRange range,
-                  const std::function<bool(const SeriesInfo&)>& wanted) {
+                  const std::function<bool(const SeriesInfo&)>& wanted,
+                  std::optional<std::int64_t> reached = std::nullopt) {
     if (!query.window) {
       return store.scan(selector, range, query.order, page.left() + 1, limits, stop, [&](store::Points&& points) {
         if (!wanted(*points.series)) return true;
@@ -193,6 +209,7 @@ struct Run {
         status = std::unexpected(std::move(chunk).error());
         return false;
       }
+      if (reached) pass_over(*chunk, *reached, query.order);
       return page.give(header_for(*current), current->id.value, *std::move(chunk));
     };
     DO(store.aggregate(selector, range, *query.window, limits, stop, [&](store::WindowedPoints&& points) {
@@ -225,8 +242,10 @@ struct Run {
     } else {
       rest.to = {cursor.time};
     }
-    if (rest.from < rest.to)
-      DO(series(selector_for(**at), rest, [&](const SeriesInfo& info) { return info.id == id; }));
+    const auto is_it = [&](const SeriesInfo& info) { return info.id == id; };
+    // What windows without readings are filled with comes from those around them, on earlier pages too.
+    if (query.fill != Fill::none) DO(series(selector_for(**at), query.range, is_it, cursor.time));
+    else if (rest.from < rest.to) DO(series(selector_for(**at), rest, is_it));
     const SeriesInfo& reached = **at;
     constexpr std::size_t kDevicesAtOnce = 500;
     for (auto next = at + 1; next != all.end() && !page.full() && !page.cancelled();) {
@@ -283,17 +302,7 @@ struct Run {
       TRY(Chunk chunk, to_columns(merged, query, key[0], limits.max_points));
       if (!reached) {
         reached = true;
-        const bool up = query.order == Order::oldest_first;
-        std::size_t skip = 0;
-        while (skip < chunk.times.size() &&
-               (up ? chunk.times[skip] <= cursor->time : chunk.times[skip] >= cursor->time))
-          ++skip;
-        const auto gone = static_cast<std::ptrdiff_t>(skip);
-        chunk.times.erase(chunk.times.begin(), chunk.times.begin() + gone);
-        for (Chunk::Column& column : chunk.columns) {
-          column.cells.erase(column.cells.begin(), column.cells.begin() + gone);
-          if (!column.missing.empty()) column.missing.erase(column.missing.begin(), column.missing.begin() + gone);
-        }
+        pass_over(chunk, cursor->time, query.order);
       }
       if (!page.give(group, id, std::move(chunk))) break;
     }

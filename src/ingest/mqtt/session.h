@@ -59,8 +59,8 @@ struct Context {
 /// subscribers (durably so for sessions that outlive their connection), in the order in which they came. What cannot be
 /// taken is acknowledged too, so that one bad message does not block the others: MQTT 5 with the reason code and a
 /// sentence, older versions (which have no word for it) without; it is counted, shown in the connection log and gets a
-/// dead letter (ingest/dead_letters.h). Only when the log itself failed does such a message stay without an acknowledgement, and the connection ends: the device sends it
-/// again.
+/// dead letter (ingest/dead_letters.h). Only when the log itself failed does such a message stay without an
+/// acknowledgement, and the connection ends: the device sends it again.
 ///
 /// A subscription to a device's commands is granted QoS 1. At most the client's receive maximum of them wait for their
 /// PUBACK; what a PUBACK means, and what happens to commands without one, is the `CommandPort`'s to know.
