@@ -46,7 +46,7 @@ class DeviceRows {
   [[nodiscard]] BatchBuilder& builder() const { return *builder_; }
 
  private:
-  friend class TelemetryReader;
+  friend class RowReader;
   static constexpr std::size_t kMaxLayouts = 8;
   BatchBuilder* builder_;
   std::vector<RowLayout> layouts_;  // most recently used first
