@@ -89,7 +89,8 @@ def shortened(text: str, most: int = 40) -> list[str]:
 
 def run_file(suite: str, path: Path, python: str, environment: dict[str, str]) -> Outcome:
     """One test file in a process of its own; its cases come back through a JUnit or JSON file."""
-    name = path.relative_to(ROOT / "tests").as_posix()
+    tests = ROOT / "tests"
+    name = path.relative_to(tests).as_posix() if path.is_relative_to(tests) else path.name
     outcome = Outcome(name, log=RESULTS / (name.replace("/", "-") + ".log"))
     report = outcome.log.with_suffix(".report")
     if path.suffix == ".mjs":

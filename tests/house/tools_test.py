@@ -80,11 +80,12 @@ class Runner(unittest.TestCase):
     """./test must count what it ran and fail when something failed, died, or nothing ran."""
 
     def run_file(self, text: str, name: str = "sample_test.py"):
-        folder = tempfile.TemporaryDirectory(dir=ROOT / "tests")
+        # Where git does not look: other tests read what it lists.
+        runner.RESULTS.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=runner.RESULTS)
         self.addCleanup(folder.cleanup)
         path = Path(folder.name) / name
         path.write_text(text)
-        runner.RESULTS.mkdir(parents=True, exist_ok=True)
         outcome = runner.run_file("sample", path, sys.executable, {"PATH": os.environ["PATH"]})
         self.addCleanup(outcome.log.unlink)
         self.addCleanup(lambda: outcome.log.with_suffix(".report").unlink(missing_ok=True))
